@@ -1,0 +1,5 @@
+from click import echo
+
+
+def main() -> None:
+    echo("x")

@@ -1,0 +1,151 @@
+"""One database, SQLite or PostgreSQL: connections, transactions, its clock.
+
+Reading transactions see one snapshot. Writing transactions take SQLite's write lock first, so that they wait
+for each other instead of failing; on PostgreSQL they run at the isolation that the caller asks for.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from sqlite3 import Connection as SqliteConnection
+from typing import Any, Literal
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.sql.elements import ColumnElement
+
+from jobs.errors import DatabaseUnavailable
+from jobs.schema import UtcDateTime
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "sqlite+pysqlite": "sqlite+pysqlite",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+class Database:
+    """A database by its URL; connects when first used.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql://USER@HOST/NAME`.
+        busy_seconds: how long a write waits for SQLite's lock, and a connection for PostgreSQL to answer.
+
+    Raises:
+        DatabaseUnavailable: the URL names no database that is supported.
+
+    """
+
+    def __init__(self, url: str, busy_seconds: float = 30) -> None:
+        self.engine = _engine(url, busy_seconds)
+
+    @property
+    def dialect(self) -> str:
+        """The kind of database: `sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Read over one snapshot; writes nothing."""
+        options: dict[str, Any] = (
+            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            if self.dialect == "postgresql"
+            else {}
+        )
+        with self._connect() as connection, connection.execution_options(**options).begin():
+            yield connection
+
+    @contextmanager
+    def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
+        """One writing transaction: committed at the end, rolled back on an error."""
+        options: dict[str, Any] = (
+            {"isolation_level": isolation} if self.dialect == "postgresql" else {"takes_write_lock": True}
+        )
+        with self._connect() as connection, connection.execution_options(**options).begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections that wait for use."""
+        self.engine.dispose()
+
+    def forget_connections(self) -> None:
+        """After a fork: leave the parent's connections alone and open others."""
+        self.engine.dispose(close=False)
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        try:
+            connection = self.engine.connect()
+        except OperationalError as error:
+            raise DatabaseUnavailable(
+                f"the database {self.engine.url.render_as_string()} is out of reach ({first_line(error)}); "
+                "check the URL and that the server runs"
+            ) from error
+        with connection:
+            yield connection
+
+
+def first_line(error: DBAPIError) -> str:
+    """Give the database's own reason in one line, without SQLAlchemy's additions."""
+    return str(error.orig).strip().partition("\n")[0]
+
+
+def database_now(dialect: str) -> ColumnElement[datetime]:
+    """Give the database's clock as a column of its dialect, so that no worker's clock counts."""
+    text = "clock_timestamp()" if dialect == "postgresql" else "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    return literal_column(text, UtcDateTime)
+
+
+def read_now(connection: Connection) -> datetime:
+    """Read the database's clock."""
+    now: datetime = connection.execute(select(database_now(connection.dialect.name))).scalar_one()
+    return now
+
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Give this machine's time in UTC."""
+    return datetime.now(UTC)
+
+
+def _engine(url: str, busy_seconds: float) -> Engine:
+    try:
+        parsed = make_url(url)
+        driver = _DRIVERS[parsed.drivername]
+    except (ArgumentError, KeyError, NoSuchModuleError) as error:
+        raise DatabaseUnavailable(
+            f"the database URL {url!r} is none that this program knows; "
+            "give sqlite:///PATH or postgresql://USER@HOST/NAME"
+        ) from error
+    parsed = parsed.set(drivername=driver)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": busy_seconds})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(parsed, connect_args={"connect_timeout": max(2, int(busy_seconds))})
+
+
+def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    locks = connection.get_execution_options().get("takes_write_lock", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if locks else "BEGIN")

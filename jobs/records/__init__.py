@@ -1,0 +1,1 @@
+"""Learners' training records: their tables, who and what a reset covers, what it does to them."""

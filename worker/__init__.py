@@ -1,0 +1,1 @@
+"""Delivery: the Celery application, its tasks, dispatch, housekeeping and the embedded services."""
