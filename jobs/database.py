@@ -4,9 +4,9 @@ Reading transactions see one snapshot. Writing transactions take SQLite's write 
 for each other instead of failing; on PostgreSQL they run at the isolation that the caller asks for.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Literal
 
@@ -114,12 +114,15 @@ def read_now(connection: Connection) -> datetime:
     return now
 
 
-Clock = Callable[[], datetime]
+def limit_statements(connection: Connection, seconds: float) -> None:
+    """Let PostgreSQL end a statement of this transaction, or the idle transaction itself, after so many seconds.
 
-
-def system_clock() -> datetime:
-    """Give this machine's time in UTC."""
-    return datetime.now(UTC)
+    So a worker that freezes inside its transaction cannot hold locks for ever. SQLite has no such timeout.
+    """
+    if connection.dialect.name == "postgresql":
+        limit = f"{int(seconds * 1000)}"
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (name, limit))
 
 
 def _engine(url: str, busy_seconds: float) -> Engine:

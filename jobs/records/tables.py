@@ -5,6 +5,8 @@ the row there. It is only appended to, job by job; on PostgreSQL a BRIN index fi
 any cost to writing.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -60,13 +62,15 @@ courses = _entity(
 chapters = _entity("chapters", Column("name", Text, nullable=False))
 
 
-def _link(name: str, left: str, left_table: str, right: str, right_table: str, *more: object) -> Table:
+def _link(
+    name: str, left: str, left_table: str, right: str, right_table: str, *more: Column[Any] | CheckConstraint
+) -> Table:
     return Table(
         name,
         metadata,
         Column(left, Id, ForeignKey(f"{left_table}.id"), primary_key=True, autoincrement=False),
         Column(right, Id, ForeignKey(f"{right_table}.id"), primary_key=True, autoincrement=False, index=True),
-        *more,  # type: ignore[arg-type]
+        *more,
     )
 
 

@@ -47,7 +47,7 @@ jobs = Table(
     Column("chunk_size", Integer),
     Column("not_before", UtcDateTime),
     Column("idempotency_key", Text),
-    Column("request", Text, nullable=False),
+    Column("words_digest", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),

@@ -105,7 +105,7 @@ def upgrade() -> None:
         sa.Column("chunk_size", sa.Integer(), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
-        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("words_digest", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -365,3 +365,6 @@ def upgrade() -> None:
         op.f("ix_user_content_roles_content_role_id"), "user_content_roles", ["content_role_id"], unique=False
     )
     # ### end Alembic commands ###
+    op.bulk_insert(
+        sa.table("leases", sa.column("name", sa.Text())), [{"name": "housekeeping"}, {"name": "window"}]
+    )

@@ -1,0 +1,100 @@
+"""How large the next chunk is and which jobs get the free places of the window. Pure decisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+_LARGEST_STEP = 2.0
+_RATE_SLICE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The bounds of a chunk, and the time that it should take in seconds."""
+
+    start: int
+    largest: int
+    seconds: float
+
+
+def next_size(recent: Sequence[tuple[int, float]], limits: Limits) -> int:
+    """Give the users of the next chunk, so that it takes about the wanted time.
+
+    Args:
+        recent: (users, seconds) of the job's latest chunks, newest first; may be empty.
+        limits: the bounds.
+
+    """
+    if not recent:
+        return limits.start
+    users, seconds = sum(users for users, _ in recent), sum(seconds for _, seconds in recent)
+    latest = recent[0][0]
+    wanted = users / max(seconds, 1e-6) * limits.seconds
+    bounded = min(max(wanted, latest / _LARGEST_STEP), latest * _LARGEST_STEP)
+    return max(1, min(round(bounded), limits.largest))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A job that could use a place in the window.
+
+    Attributes:
+        remaining: users not yet in any chunk.
+        size: users that its next chunk should have.
+        not_before: when its rate allows the next chunk, or None.
+
+    """
+
+    job_id: int
+    priority: int
+    in_flight: int
+    remaining: int
+    size: int
+    max_rate: float | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allotment:
+    """One chunk to dispatch."""
+
+    job_id: int
+    size: int
+    next_dispatch_at: datetime | None
+
+
+def fill_window(free: int, candidates: Sequence[Candidate], now: datetime) -> list[Allotment]:
+    """Share the free places: higher priority first, then whoever has the fewest in flight, then the oldest."""
+    allotted: list[Allotment] = []
+    waiting = {candidate.job_id: candidate for candidate in candidates}
+    for _ in range(free):
+        ready = [
+            c for c in waiting.values() if c.remaining > 0 and (c.not_before is None or c.not_before <= now)
+        ]
+        if not ready:
+            break
+        chosen = min(ready, key=lambda c: (-c.priority, c.in_flight, c.job_id))
+        allotment = _allot(chosen, now)
+        allotted.append(allotment)
+        waiting[chosen.job_id] = replace(
+            chosen,
+            in_flight=chosen.in_flight + 1,
+            remaining=chosen.remaining - allotment.size,
+            not_before=allotment.next_dispatch_at,
+        )
+    return allotted
+
+
+def _allot(candidate: Candidate, now: datetime) -> Allotment:
+    size = min(candidate.size, candidate.remaining)
+    if candidate.max_rate is None:
+        return Allotment(job_id=candidate.job_id, size=size, next_dispatch_at=None)
+    size = min(size, max(1, int(candidate.max_rate * _RATE_SLICE_SECONDS)))
+    # A pause longer than a slice is not made up for, so the rate holds over every stretch of time.
+    earliest = now - timedelta(seconds=_RATE_SLICE_SECONDS)
+    since = max(candidate.not_before or now, earliest)
+    return Allotment(
+        job_id=candidate.job_id,
+        size=size,
+        next_dispatch_at=since + timedelta(seconds=size / candidate.max_rate),
+    )

@@ -1,0 +1,114 @@
+"""Keep the window full: create the chunks that may be in flight now, each just before its message is sent."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
+from jobs.database import Database, read_now
+from jobs.model import Job, JobState
+from jobs.store import chunk_rows, job_rows, lease_rows
+
+log = structlog.get_logger()
+
+Publish = Callable[[int], None]
+"""Send the message of one chunk; raises PublishFailed if it may not have arrived."""
+
+
+class PublishFailed(Exception):  # noqa: N818 - reads best where it is caught
+    """The broker did not take a message. Housekeeping sends it again."""
+
+
+class WindowSettings(Protocol):
+    """The settings of the window."""
+
+    @property
+    def window(self) -> int:
+        """The most chunks in flight over all jobs."""
+
+    @property
+    def chunk_size_start(self) -> int:
+        """Users of a job's first chunk."""
+
+    @property
+    def chunk_size_max(self) -> int:
+        """The most users of a chunk that is sized by the tuner."""
+
+    @property
+    def chunk_seconds(self) -> float:
+        """The time that a chunk should take."""
+
+
+def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
+    """Dispatch as many chunks as the window has room for; give their number.
+
+    Raises:
+        PublishFailed: the chunks are recorded, but some messages did not reach the broker.
+
+    """
+    with database.write() as connection:
+        lease_rows.lock_window(connection)
+        chunk_ids = _create_chunks(connection, settings)
+    send(database, chunk_ids, publish)
+    return len(chunk_ids)
+
+
+def send(database: Database, chunk_ids: list[int], publish: Publish) -> None:
+    """Publish chunks that were committed as published; note those that could not be.
+
+    Raises:
+        PublishFailed: the broker is out of reach; the rest was not tried.
+
+    """
+    for position, chunk_id in enumerate(chunk_ids):
+        try:
+            publish(chunk_id)
+        except PublishFailed:
+            with database.write() as connection:
+                chunk_rows.mark_unpublished(connection, chunk_ids[position:])
+            raise
+
+
+def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int]:
+    in_flight = chunk_rows.in_flight_by_job(connection)
+    free = settings.window - sum(in_flight.values())
+    if free <= 0:
+        return []
+    jobs = {job.id: job for job in job_rows.find_unfinished(connection) if _may_dispatch(job)}
+    limits = Limits(
+        start=settings.chunk_size_start, largest=settings.chunk_size_max, seconds=settings.chunk_seconds
+    )
+    candidates = [_candidate(connection, job, in_flight.get(job.id, 0), limits) for job in jobs.values()]
+    chunk_ids = []
+    position = {job.id: job.next_ordinal for job in jobs.values()}
+    for allotment in fill_window(free, candidates, read_now(connection)):
+        chunk_id = _dispatch(connection, allotment, position[allotment.job_id])
+        if chunk_id is not None:
+            chunk_ids.append(chunk_id)
+            position[allotment.job_id] += allotment.size
+    return chunk_ids
+
+
+def _may_dispatch(job: Job) -> bool:
+    return job.state in (JobState.QUEUED, JobState.RUNNING) and job.next_ordinal < job.users_total
+
+
+def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits) -> Candidate:
+    return Candidate(
+        job_id=job.id,
+        priority=job.priority,
+        in_flight=in_flight,
+        remaining=job.users_total - job.next_ordinal,
+        size=job.chunk_size or next_size(chunk_rows.recent_chunks(connection, job.id), limits),
+        max_rate=job.max_rate,
+        not_before=job.next_dispatch_at,
+    )
+
+
+def _dispatch(connection: Connection, allotment: Allotment, first: int) -> int | None:
+    """Create one chunk, unless its job was stopped meanwhile."""
+    if not job_rows.advance(connection, allotment.job_id, first, allotment.size, allotment.next_dispatch_at):
+        return None
+    return chunk_rows.insert_chunk(connection, allotment.job_id, first, first + allotment.size - 1)

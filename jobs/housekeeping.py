@@ -1,0 +1,113 @@
+"""What heals the system without an operator: one round of housekeeping.
+
+Every worker has a housekeeper. Each renews its own worker's lease and returns what that worker's dead
+processes held; the one that leads does the rest for all. A worker alone heals everything.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from jobs import dispatch
+from jobs.database import Database, read_now
+from jobs.model import Job, JobState
+from jobs.settings import Settings
+from jobs.store import chunk_rows, job_rows, lease_rows
+
+log = structlog.get_logger()
+
+_FORGET_WORKERS_AFTER_LEASES = 20
+
+
+def process_lives(process_id: int) -> bool:
+    """Tell whether a process of this machine is there."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@dataclass(frozen=True)
+class Housekeeper:
+    """The housekeeper of one worker.
+
+    Attributes:
+        lives: tells whether a process of this worker is alive.
+
+    """
+
+    database: Database
+    settings: Settings
+    worker_id: str
+    publish: dispatch.Publish
+    lives: Callable[[int], bool] = process_lives
+
+    def beat(self) -> None:
+        """Renew the worker's lease."""
+        with self.database.write() as connection:
+            lease_rows.renew_worker(connection, self.worker_id, self.settings.lease_seconds)
+
+    def round(self) -> None:
+        """Do what is due now.
+
+        Raises:
+            PublishFailed: the broker is out of reach; everything else was done.
+
+        """
+        self._return_chunks_of_dead_processes()
+        with self.database.write() as connection:
+            leads = lease_rows.lead_if_free(connection, self.worker_id, self.settings.leader_lease_seconds)
+        if leads:
+            self._return_lapsed_chunks()
+            self._move_jobs_on()
+            dispatch.fill(self.database, self.settings, self.publish)
+            self._publish_again()
+
+    def leave(self) -> None:
+        """End in order: what the worker still holds comes back at once, and somebody else leads."""
+        with self.database.write() as connection:
+            lease_rows.remove_worker(connection, self.worker_id)
+            lease_rows.stop_leading(connection, self.worker_id)
+
+    def _return_chunks_of_dead_processes(self) -> None:
+        with self.database.read() as connection:
+            claimed = chunk_rows.find_claimed_by(connection, self.worker_id)
+        dead = [chunk for process_id, chunk in claimed if not self.lives(process_id)]
+        self._return(dead, "its process died")
+
+    def _return_lapsed_chunks(self) -> None:
+        with self.database.read() as connection:
+            lapsed = chunk_rows.find_lapsed(connection)
+        self._return(lapsed, "its worker's lease or its own deadline lapsed")
+
+    def _return(self, chunks: list[chunk_rows.Lapsed], why: str) -> None:
+        for chunk in chunks:
+            with self.database.write() as connection:
+                if chunk_rows.return_if_still_claimed(connection, chunk):
+                    log.warning("chunk returned", chunk=chunk.chunk_id, why=why, losses=chunk.losses)
+
+    def _move_jobs_on(self) -> None:
+        with self.database.write() as connection:
+            lease_rows.remove_lapsed_workers(
+                connection, _FORGET_WORKERS_AFTER_LEASES * self.settings.lease_seconds
+            )
+            for job in job_rows.find_unfinished(connection):
+                if job.state is JobState.RUNNING:
+                    job_rows.finish_if_complete(connection, job.id)
+                elif job.state is JobState.HOLDING:
+                    self._release_if_due(connection, job)
+
+    def _release_if_due(self, connection: Connection, job: Job) -> None:
+        if job.not_before is None or job.not_before <= read_now(connection):
+            job_rows.set_state_if_allowed(connection, job.id, JobState.QUEUED, before=JobState.HOLDING)
+
+    def _publish_again(self) -> None:
+        with self.database.write() as connection:
+            chunk_ids = chunk_rows.take_unpublished(connection, self.settings.dispatch_timeout_seconds)
+        dispatch.send(self.database, chunk_ids, self.publish)

@@ -1,0 +1,41 @@
+"""How far a job is: totals, speed and what is left. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobs.model import Job, Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """The sums over a job's chunks."""
+
+    changed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    rows: Rows = field(default_factory=Rows)
+    chunks_done: int = 0
+    chunks_in_flight: int = 0
+    chunks_retried: int = 0
+    chunk_size: int = 0
+
+    @property
+    def done(self) -> int:
+        """Users whose outcome is known."""
+        return self.changed + self.unchanged + self.failed
+
+
+def users_per_second(job: Job, totals: Totals, now: datetime) -> float:
+    """Give the speed since the first chunk was claimed; 0.0 before it."""
+    if job.started_at is None:
+        return 0.0
+    seconds = ((job.finished_at or now) - job.started_at).total_seconds()
+    return round(totals.done / seconds, 1) if seconds > 0 else 0.0
+
+
+def eta_seconds(job: Job, totals: Totals, now: datetime) -> int | None:
+    """Give the seconds that are left at the speed so far; None where there is no telling."""
+    if job.state.ended:
+        return 0
+    speed = users_per_second(job, totals, now)
+    return round((job.users_total - totals.done) / speed) if speed > 0 else None

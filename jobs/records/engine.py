@@ -1,0 +1,271 @@
+"""Turn the effects of a reset into set-based SQL for a whole chunk of users, archive included.
+
+Counting, archiving and changing choose their rows by one and the same condition, over the records as they
+were before: so a preview is exact, and what is erased is exactly what was archived.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from jobs.model import Content, Kind, Rows
+from jobs.records.effects import CHAPTER_PROGRESS, COURSE_PROGRESS, Effect, RecordSet, Scope, effects_of
+from jobs.records.idsets import IdSets, id_sets
+from jobs.records.narrowing import Narrowed, narrow
+from jobs.records.tables import ARCHIVE
+from jobs.schema import UtcDateTime
+
+UserRows = dict[int, Rows]
+"""The rows of each user who has any to erase or change."""
+
+
+class RecordsMoved(Exception):  # noqa: N818 - a fact about the records, not a fault
+    """A row changed between being counted, archived and changed: the database gave no stable snapshot."""
+
+
+class ResetEngine:
+    """The statements of one job.
+
+    Args:
+        kind: which reset.
+        content: the frozen content of the job.
+        cutoff: `completed before` for training, `idle since` for in-progress.
+        dialect: the name of the database's kind.
+
+    """
+
+    def __init__(self, kind: Kind, content: Content, cutoff: datetime | None, dialect: str) -> None:
+        self._content = content
+        self._cutoff = cutoff
+        self._sets = id_sets(dialect)
+        self._narrows = kind is Kind.TRAINING and cutoff is not None
+        conditions = _Conditions(kind, self._sets, idle=cutoff is not None, narrows=self._narrows)
+        self._statements = [
+            _Statements.of(effect, conditions.rows_of(effect))
+            for effect in conditions.effects
+            if self._reaches(effect.scope)
+        ]
+
+    @property
+    def derives_parents(self) -> bool:
+        """Whether rows that it writes depend on rows that another job may write."""
+        return self._reaches(Scope.PARENTS)
+
+    def count(self, connection: Connection, user_ids: Collection[int]) -> UserRows:
+        """Count what a reset of these users would erase or change now; write nothing."""
+        parameters = self._parameters(connection, user_ids)
+        return _by_user([(s, _count(connection, s, parameters)) for s in self._statements])
+
+    def apply(self, connection: Connection, job_id: int, user_ids: Collection[int]) -> UserRows:
+        """Archive and reset the records of these users, within the caller's transaction.
+
+        Raises:
+            RecordsMoved: the transaction does not see one snapshot; roll it back.
+
+        """
+        parameters = self._parameters(connection, user_ids)
+        counted = [(s, _count(connection, s, parameters)) for s in self._statements]
+        todo = [(s, self._only(parameters, users), sum(users.values())) for s, users in counted if users]
+        for statements, its_parameters, rows in todo:
+            archived = connection.execute(statements.archive, its_parameters | {"scope_job": job_id}).rowcount
+            _require_equal(statements, "archived", archived, rows)
+        for statements, its_parameters, rows in todo:
+            changed = connection.execute(statements.change, its_parameters).rowcount
+            _require_equal(statements, "changed", changed, rows)
+        return _by_user(counted)
+
+    def _reaches(self, scope: Scope) -> bool:
+        if scope is Scope.CHAPTERS:
+            return bool(self._content.chapters)
+        if scope is Scope.COURSES:
+            return bool(self._content.courses)
+        # Narrowed to what each user completed, a course chosen as a whole may stand among the others.
+        return bool(self._content.structure if self._narrows else self._content.parents)
+
+    def _parameters(self, connection: Connection, user_ids: Collection[int]) -> dict[str, object]:
+        content, sets = self._content, self._sets
+        parameters: dict[str, object] = {"scope_cutoff": self._cutoff}
+        parameters |= sets.parameters("scope_users", user_ids)
+        parameters |= sets.pair_parameters("scope_structure", content.structure)
+        if self._narrows:
+            narrowed = self._narrow(connection, user_ids)
+            parameters |= sets.parameters("scope_parents", {course for course, _ in content.structure})
+            parameters |= sets.pair_parameters("scope_courses", narrowed.courses)
+            parameters |= sets.pair_parameters("scope_chapters", narrowed.chapters)
+        else:
+            parameters |= sets.parameters("scope_parents", content.parents)
+            parameters |= sets.parameters("scope_courses", content.courses)
+            parameters |= sets.parameters("scope_chapters", content.chapters)
+        return parameters
+
+    def _narrow(self, connection: Connection, user_ids: Collection[int]) -> Narrowed:
+        progress, sets = COURSE_PROGRESS.table.c, self._sets
+        query = select(progress.user_id, progress.course_id).where(
+            sets.among(progress.user_id, "scope_users"),
+            sets.among(progress.course_id, "scope_parents"),
+            progress.status == "completed",
+            progress.completed_at < bindparam("scope_cutoff", type_=UtcDateTime),
+        )
+        parameters = (
+            sets.parameters("scope_users", user_ids)
+            | sets.parameters("scope_parents", {course for course, _ in self._content.structure})
+            | {"scope_cutoff": self._cutoff}
+        )
+        return narrow(self._content, [(row[0], row[1]) for row in connection.execute(query, parameters)])
+
+    def _only(self, parameters: dict[str, object], users: Collection[int]) -> dict[str, object]:
+        return parameters | self._sets.parameters("scope_users", users)
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """The three statements of one effect; they share their condition."""
+
+    counter: str
+    count: Select[int, int]
+    archive: Insert
+    change: Delete | Update
+
+    @classmethod
+    def of(cls, effect: Effect, rows: ColumnElement[bool]) -> "_Statements":
+        table, user = effect.records.table, effect.records.table.c[effect.records.user]
+        job = bindparam("scope_job", type_=ARCHIVE[table].c.job_id.type)
+        return cls(
+            counter=effect.records.counter,
+            count=select(user, func.count()).where(rows).group_by(user),
+            archive=insert(ARCHIVE[table]).from_select(
+                ["job_id", *(column.name for column in table.columns)],
+                select(job, *table.columns).where(rows),
+            ),
+            change=delete(table).where(rows)
+            if effect.values is None
+            else update(table).where(rows).values(dict(effect.values)),
+        )
+
+
+class _Conditions:
+    """The condition that chooses the rows of each effect."""
+
+    def __init__(self, kind: Kind, sets: IdSets, *, idle: bool, narrows: bool) -> None:
+        self.effects = effects_of(kind, with_cutoff=idle)
+        self._sets = sets
+        self._narrows = narrows
+        self._idle = idle and kind is Kind.IN_PROGRESS
+        self._structure = sets.pairs("scope_structure")
+
+    def rows_of(self, effect: Effect) -> ColumnElement[bool]:
+        return and_(self._in_scope(effect), *self._touched(effect))
+
+    def _in_scope(self, effect: Effect) -> ColumnElement[bool]:
+        table = effect.records.table.c
+        user, content = table[effect.records.user], table[effect.records.content]
+        of_users = self._sets.among(user, "scope_users")
+        match effect.scope:
+            case Scope.CHAPTERS:
+                return and_(of_users, self._chosen(user, content, "scope_chapters"))
+            case Scope.COURSES:
+                return and_(of_users, self._chosen(user, content, "scope_courses"))
+            case Scope.PARENTS:
+                other = [not_(self._chosen(user, content, "scope_courses"))] if self._narrows else []
+                return and_(
+                    of_users,
+                    self._sets.among(content, "scope_parents"),
+                    *other,
+                    self._a_chapter_changes(user, content),
+                )
+
+    def _chosen(
+        self, user: ColumnElement[int], content: ColumnElement[int], name: str
+    ) -> ColumnElement[bool]:
+        if not self._narrows:
+            return self._sets.among(content, name)
+        pairs = self._sets.pairs(name)
+        return tuple_(user, content).in_(select(pairs.c.left_id, pairs.c.right_id))
+
+    def _touched(self, effect: Effect) -> list[ColumnElement[bool]]:
+        table = effect.records.table.c
+        conditions: list[ColumnElement[bool]] = []
+        if effect.only_status is not None:
+            conditions.append(table.status == effect.only_status)
+        elif effect.values is not None:
+            conditions.append(or_(*(table[name].is_distinct_from(value) for name, value in effect.values)))
+        if effect.only_idle and self._idle:
+            before = table.last_activity_at < bindparam("scope_cutoff", type_=UtcDateTime)
+            conditions.append(and_(table.last_activity_at.is_not(None), before))
+        if effect.only_without:
+            user, course = table[effect.records.user], table[effect.records.content]
+            conditions.append(not_(self._a_chapter_stays(user, course, effect.only_without)))
+        return conditions
+
+    def _a_chapter_changes(self, user: ColumnElement[int], course: ColumnElement[int]) -> ColumnElement[bool]:
+        changing = [effect for effect in self.effects if effect.scope is Scope.CHAPTERS]
+        return or_(*(self._of_course(e.records, user, course, self.rows_of(e)) for e in changing))
+
+    def _a_chapter_stays(
+        self, user: ColumnElement[int], course: ColumnElement[int], statuses: tuple[str, ...]
+    ) -> ColumnElement[bool]:
+        progress = [
+            effect
+            for effect in self.effects
+            if effect.scope is Scope.CHAPTERS and effect.records is CHAPTER_PROGRESS
+        ]
+        stays = and_(
+            CHAPTER_PROGRESS.table.c.status.in_(statuses),
+            *(not_(self.rows_of(effect)) for effect in progress),
+        )
+        return self._of_course(CHAPTER_PROGRESS, user, course, stays)
+
+    def _of_course(
+        self,
+        records: RecordSet,
+        user: ColumnElement[int],
+        course: ColumnElement[int],
+        condition: ColumnElement[bool],
+    ) -> ColumnElement[bool]:
+        """Whether this user has a row about a chapter of this course for which the condition holds."""
+        table, structure = records.table, self._structure
+        return exists(
+            select(literal_column("1"))
+            .select_from(structure.join(table, table.c[records.content] == structure.c.right_id))
+            .where(structure.c.left_id == course, table.c[records.user] == user, condition)
+            .correlate_except(table, structure)
+        )
+
+
+def _count(connection: Connection, statements: _Statements, parameters: dict[str, object]) -> dict[int, int]:
+    return {row[0]: row[1] for row in connection.execute(statements.count, parameters)}
+
+
+def _by_user(counted: list[tuple[_Statements, dict[int, int]]]) -> UserRows:
+    rows: defaultdict[int, Rows] = defaultdict(Rows)
+    for statements, users in counted:
+        for user, number in users.items():
+            rows[user] += Rows(**{statements.counter: number})
+    return dict(rows)
+
+
+def _require_equal(statements: _Statements, what: str, found: int, counted: int) -> None:
+    if found != counted:
+        raise RecordsMoved(f"{statements.counter}: {counted} rows were counted and {found} {what}")

@@ -1,0 +1,348 @@
+"""Every statement about chunks: dispatch, the fenced claim, the checkpoint, and what returns or sums them.
+
+A chunk is `dispatched` until a worker claims it, `claimed` while its transaction runs, and `done` with it. Each
+claim and each return gives it a new fence; whoever holds an older one can no longer commit.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy.engine import Row
+
+from jobs.database import read_now
+from jobs.model import ChunkState, JobState, Rows
+from jobs.progress import Totals
+from jobs.store.tables import chunks, jobs, workers
+
+_RUNNABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The process that runs a chunk."""
+
+    worker_id: str
+    process_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A chunk in the hands of one worker."""
+
+    chunk_id: int
+    job_id: int
+    first_ordinal: int
+    last_ordinal: int
+    fence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lapsed:
+    """A claimed chunk whose worker is gone or late."""
+
+    chunk_id: int
+    fence: int
+    first_ordinal: int
+    last_ordinal: int
+    losses: int
+    worker_lives: bool
+
+
+def insert_chunk(connection: Connection, job_id: int, first: int, last: int) -> int:
+    """Dispatch a chunk that is about to be published; give its id."""
+    now = read_now(connection)
+    statement = (
+        insert(chunks)
+        .values(
+            job_id=job_id,
+            first_ordinal=first,
+            last_ordinal=last,
+            state=ChunkState.DISPATCHED.value,
+            created_at=now,
+            published_at=now,
+        )
+        .returning(chunks.c.id)
+    )
+    chunk_id: int = connection.execute(statement).scalar_one()
+    return chunk_id
+
+
+def mark_unpublished(connection: Connection, chunk_ids: Collection[int]) -> None:
+    """Note that these chunks' messages did not reach the broker."""
+    connection.execute(
+        update(chunks)
+        .where(chunks.c.id.in_(chunk_ids), chunks.c.state == ChunkState.DISPATCHED.value)
+        .values(published_at=None)
+    )
+
+
+def take_unpublished(connection: Connection, timeout_seconds: float) -> list[int]:
+    """Give the dispatched chunks without a message, or whose message must be lost, as about to be published."""
+    now = read_now(connection)
+    overdue = now - timedelta(seconds=timeout_seconds)
+    query = select(chunks.c.id).where(
+        chunks.c.state == ChunkState.DISPATCHED.value,
+        or_(chunks.c.published_at.is_(None), chunks.c.published_at < overdue),
+    )
+    ids = list(connection.execute(query.order_by(chunks.c.id)).scalars())
+    if ids:
+        connection.execute(update(chunks).where(chunks.c.id.in_(ids)).values(published_at=now))
+    return ids
+
+
+def claim_if_dispatched(
+    connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float
+) -> Claim | None:
+    """Give a dispatched chunk of a runnable job a new fence, its owner and a deadline; None drops the message."""
+    now = read_now(connection)
+    runnable = select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
+    statement = (
+        update(chunks)
+        .where(
+            chunks.c.id == chunk_id,
+            chunks.c.state == ChunkState.DISPATCHED.value,
+            chunks.c.job_id.in_(runnable),
+        )
+        .values(
+            state=ChunkState.CLAIMED.value,
+            fence=chunks.c.fence + 1,
+            worker_id=owner.worker_id,
+            process_id=owner.process_id,
+            claimed_at=now,
+            deadline=now + timedelta(seconds=deadline_seconds),
+        )
+        .returning(chunks.c.job_id, chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.fence)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return Claim(
+        chunk_id=chunk_id,
+        job_id=row.job_id,
+        first_ordinal=row.first_ordinal,
+        last_ordinal=row.last_ordinal,
+        fence=row.fence,
+    )
+
+
+def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
+    """Lock the chunk's row for this transaction, if the claim still holds and the job may still run."""
+    runnable = select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
+    statement = update(chunks).where(_held(claim), chunks.c.job_id.in_(runnable)).values(fence=claim.fence)
+    return connection.execute(statement).rowcount == 1
+
+
+def finish_if_fence_holds(
+    connection: Connection,
+    claim: Claim,
+    users: list[int],
+    changed: Mapping[int, Rows],
+    failed: Mapping[int, str],
+) -> bool:
+    """Mark a chunk done, with its counts and the outcome of every user, in the transaction of the reset itself."""
+    total = sum(changed.values(), Rows())
+    statement = (
+        update(chunks)
+        .where(_held(claim))
+        .values(
+            state=ChunkState.DONE.value,
+            done_at=read_now(connection),
+            users_changed=len(changed),
+            users_failed=len(failed),
+            users_unchanged=len(users) - len(changed) - len(failed),
+            attempts_erased=total.attempts_erased,
+            chapters_reset=total.chapters_reset,
+            courses_reset=total.courses_reset,
+            outcomes=_encode(users, changed, failed),
+        )
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def release_if_fence_holds(connection: Connection, claim: Claim) -> bool:
+    """Hand a chunk back to be run again; counts as a retry."""
+    statement = (
+        update(chunks).where(_held(claim)).values(_dispatched_again() | {"retries": chunks.c.retries + 1})
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def find_lapsed(connection: Connection) -> list[Lapsed]:
+    """Find claimed chunks past their deadline or whose worker's lease has lapsed."""
+    now = read_now(connection)
+    alive = select(workers.c.id).where(workers.c.lease_until >= now)
+    lives = chunks.c.worker_id.in_(alive)
+    query = select(chunks, lives.label("worker_lives")).where(
+        chunks.c.state == ChunkState.CLAIMED.value, or_(chunks.c.deadline < now, ~lives)
+    )
+    return [_lapsed(row, worker_lives=bool(row.worker_lives)) for row in connection.execute(query)]
+
+
+def find_claimed_by(connection: Connection, worker_id: str) -> list[tuple[int, Lapsed]]:
+    """Find the chunks that a living worker's processes hold: (process id, chunk)."""
+    query = select(chunks).where(chunks.c.state == ChunkState.CLAIMED.value, chunks.c.worker_id == worker_id)
+    return [(row.process_id, _lapsed(row, worker_lives=True)) for row in connection.execute(query)]
+
+
+def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
+    """Give a lapsed chunk a new fence and dispatch it again, halved if it has more than one user.
+
+    A chunk whose transaction still holds its row is skipped, not waited for.
+    """
+    held = (
+        select(chunks.c.job_id)
+        .where(
+            chunks.c.id == lapsed.chunk_id,
+            chunks.c.fence == lapsed.fence,
+            chunks.c.state == ChunkState.CLAIMED.value,
+        )
+        .with_for_update(skip_locked=True)
+    )
+    job_id = connection.execute(held).scalar_one_or_none()
+    if job_id is None:
+        return False
+    middle = (lapsed.first_ordinal + lapsed.last_ordinal) // 2
+    values = _dispatched_again() | {"last_ordinal": middle}
+    values["losses"] = chunks.c.losses + (1 if lapsed.worker_lives else 0)
+    connection.execute(update(chunks).where(chunks.c.id == lapsed.chunk_id).values(values))
+    if middle < lapsed.last_ordinal:
+        second = insert_chunk(connection, job_id, middle + 1, lapsed.last_ordinal)
+        mark_unpublished(connection, [second])
+    return True
+
+
+def in_flight_by_job(connection: Connection) -> dict[int, int]:
+    """Count the chunks that are dispatched or claimed, by job."""
+    query = (
+        select(chunks.c.job_id, func.count())
+        .where(chunks.c.state != ChunkState.DONE.value)
+        .group_by(chunks.c.job_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float]]:
+    """Give (users, seconds) of a job's latest chunks, newest first."""
+    query = (
+        select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.claimed_at, chunks.c.done_at)
+        .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
+        .order_by(chunks.c.first_ordinal.desc())
+        .limit(limit)
+    )
+    return [
+        (row.last_ordinal - row.first_ordinal + 1, (row.done_at - row.claimed_at).total_seconds())
+        for row in connection.execute(query)
+    ]
+
+
+def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Totals]:
+    """Sum up the chunks of each job."""
+    c, done = chunks.c, chunks.c.state == ChunkState.DONE.value
+    sizes = select(c.last_ordinal - c.first_ordinal + 1).where(c.job_id == bindparam("sized"))
+    query = (
+        select(
+            c.job_id,
+            func.sum(c.users_changed).label("changed"),
+            func.sum(c.users_unchanged).label("unchanged"),
+            func.sum(c.users_failed).label("failed"),
+            func.sum(c.attempts_erased).label("attempts_erased"),
+            func.sum(c.chapters_reset).label("chapters_reset"),
+            func.sum(c.courses_reset).label("courses_reset"),
+            func.count().filter(done).label("chunks_done"),
+            func.count().filter(~done).label("in_flight"),
+            func.sum(c.retries + c.losses).label("retried"),
+        )
+        .where(c.job_id.in_(job_ids))
+        .group_by(c.job_id)
+    )
+    latest = sizes.order_by(c.first_ordinal.desc()).limit(1)
+    return {
+        row.job_id: _totals(row, connection.execute(latest, {"sized": row.job_id}).scalar_one())
+        for row in connection.execute(query).all()
+    }
+
+
+def read_outcomes(
+    connection: Connection, job_id: int
+) -> Iterable[tuple[int, int, dict[int, Rows], dict[int, str]]]:
+    """Give each done chunk of a job, in order: first and last ordinal, rows of the changed and reasons of the
+    failed users, both by ordinal."""
+    query = (
+        select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.outcomes)
+        .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
+        .order_by(chunks.c.first_ordinal)
+    )
+    for row in connection.execute(query):
+        outcomes = json.loads(row.outcomes)
+        changed = {
+            row.first_ordinal + offset: Rows(attempts_erased=a, chapters_reset=c, courses_reset=k)
+            for offset, a, c, k in outcomes["changed"]
+        }
+        failed = {row.first_ordinal + offset: reason for offset, reason in outcomes["failed"]}
+        yield row.first_ordinal, row.last_ordinal, changed, failed
+
+
+def _held(claim: Claim):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an expression of SQLAlchemy's
+    return (
+        (chunks.c.id == claim.chunk_id)
+        & (chunks.c.fence == claim.fence)
+        & (chunks.c.state == ChunkState.CLAIMED.value)
+    )
+
+
+def _dispatched_again() -> dict[str, object]:
+    return {
+        "state": ChunkState.DISPATCHED.value,
+        "fence": chunks.c.fence + 1,
+        "worker_id": None,
+        "process_id": None,
+        "claimed_at": None,
+        "deadline": None,
+        "published_at": None,
+    }
+
+
+def _encode(users: list[int], changed: Mapping[int, Rows], failed: Mapping[int, str]) -> str:
+    """Write the outcomes down by offset into the chunk; whoever is not named was unchanged."""
+    return json.dumps(
+        {
+            "changed": [
+                [offset, rows.attempts_erased, rows.chapters_reset, rows.courses_reset]
+                for offset, rows in ((o, changed.get(user)) for o, user in enumerate(users))
+                if rows is not None
+            ],
+            "failed": [[offset, failed[user]] for offset, user in enumerate(users) if user in failed],
+        },
+        separators=(",", ":"),
+    )
+
+
+def _lapsed(row: Row, *, worker_lives: bool) -> Lapsed:  # type: ignore[type-arg]
+    return Lapsed(
+        chunk_id=row.id,
+        fence=row.fence,
+        first_ordinal=row.first_ordinal,
+        last_ordinal=row.last_ordinal,
+        losses=row.losses,
+        worker_lives=worker_lives,
+    )
+
+
+def _totals(row: Row, size: int) -> Totals:  # type: ignore[type-arg]
+    return Totals(
+        changed=row.changed,
+        unchanged=row.unchanged,
+        failed=row.failed,
+        rows=Rows(
+            attempts_erased=int(row.attempts_erased),
+            chapters_reset=int(row.chapters_reset),
+            courses_reset=int(row.courses_reset),
+        ),
+        chunks_done=row.chunks_done,
+        chunks_in_flight=row.in_flight,
+        chunks_retried=row.retried,
+        chunk_size=size,
+    )

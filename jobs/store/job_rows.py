@@ -1,0 +1,191 @@
+"""Every statement about jobs: recording, freezing, reading, and changes of state by compare-and-set."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, case, func, insert, literal, or_, select, update
+from sqlalchemy.engine import Row
+
+from jobs.database import database_now
+from jobs.model import Content, Job, JobState, Kind, sources_of
+from jobs.store.tables import chunks, job_chapters, job_course_chapters, job_courses, job_targets, jobs
+
+
+def insert_job(connection: Connection, **values: object) -> int:
+    """Record a job without targets; give its id. `created_at` is the database's time."""
+    now = database_now(connection.dialect.name)
+    statement = (
+        insert(jobs).values(created_at=now, users_total=0, next_ordinal=0, **values).returning(jobs.c.id)
+    )
+    job_id: int = connection.execute(statement).scalar_one()
+    return job_id
+
+
+def freeze_targets(
+    connection: Connection, job_id: int, ids: Select[int], parameters: dict[str, object]
+) -> int:
+    """Write the manifest: the users that `ids` finds now, in the order of their ids; give their number."""
+    users = ids.subquery()
+    user_id = users.c[0]
+    numbered = select(literal(job_id), func.row_number().over(order_by=user_id) - 1, user_id)
+    statement = insert(job_targets).from_select(["job_id", "ordinal", "user_id"], numbered)
+    total = connection.execute(statement, parameters).rowcount
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(users_total=total))
+    return total
+
+
+def freeze_content(connection: Connection, job_id: int, content: Content) -> None:
+    """Write down the chapters, courses and structure of a job."""
+    if content.courses:
+        rows = [{"job_id": job_id, "course_id": course} for course in sorted(content.courses)]
+        connection.execute(insert(job_courses), rows)
+    if content.chapters:
+        chapters = [
+            {"job_id": job_id, "chapter_id": chapter, "direct": chapter in content.direct}
+            for chapter in sorted(content.chapters)
+        ]
+        connection.execute(insert(job_chapters), chapters)
+    if content.structure:
+        links = [
+            {"job_id": job_id, "course_id": course, "chapter_id": chapter}
+            for course, chapter in sorted(content.structure)
+        ]
+        connection.execute(insert(job_course_chapters), links)
+
+
+def load_content(connection: Connection, job_id: int) -> Content:
+    """Read the frozen content of a job."""
+    courses = select(job_courses.c.course_id).where(job_courses.c.job_id == job_id)
+    chapters = select(job_chapters.c.chapter_id, job_chapters.c.direct).where(job_chapters.c.job_id == job_id)
+    links = select(job_course_chapters.c.course_id, job_course_chapters.c.chapter_id).where(
+        job_course_chapters.c.job_id == job_id
+    )
+    of_job = connection.execute(chapters).all()
+    return Content(
+        courses=frozenset(connection.execute(courses).scalars()),
+        chapters=frozenset(row.chapter_id for row in of_job),
+        direct=frozenset(row.chapter_id for row in of_job if row.direct),
+        structure=frozenset((row.course_id, row.chapter_id) for row in connection.execute(links)),
+    )
+
+
+def load_targets(connection: Connection, job_id: int, first: int, last: int) -> list[int]:
+    """Read the users of a range of ordinals, in order."""
+    query = (
+        select(job_targets.c.user_id)
+        .where(job_targets.c.job_id == job_id, job_targets.c.ordinal.between(first, last))
+        .order_by(job_targets.c.ordinal)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def find_job(connection: Connection, job_id: int) -> Job | None:
+    """Read a job."""
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def find_jobs(
+    connection: Connection,
+    *,
+    states: Collection[JobState] = (),
+    actor_id: int | None = None,
+    location_id: int | None = None,
+    limit: int | None = None,
+) -> list[Job]:
+    """Read jobs, newest first; each argument that is given narrows them."""
+    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    if states:
+        query = query.where(jobs.c.state.in_([state.value for state in states]))
+    if actor_id is not None:
+        query = query.where(jobs.c.actor_id == actor_id)
+    if location_id is not None:
+        query = query.where(jobs.c.location_id == location_id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def find_unfinished(connection: Connection) -> list[Job]:
+    """Read the jobs that have not ended, oldest first."""
+    query = select(jobs).where(jobs.c.finished_at.is_(None)).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def find_by_key(connection: Connection, actor_id: int, key: str) -> tuple[Job, str] | None:
+    """Read the job that an actor submitted under an idempotency key, and the digest of its words."""
+    row = connection.execute(
+        select(jobs).where(jobs.c.actor_id == actor_id, jobs.c.idempotency_key == key)
+    ).one_or_none()
+    return None if row is None else (_job(row), row.words_digest)
+
+
+def set_state_if_allowed(
+    connection: Connection,
+    job_id: int,
+    after: JobState,
+    *,
+    reason: str | None = None,
+    before: JobState | None = None,
+) -> bool:
+    """Change a job's state if an edge leads there from where it stands (and that is `before`, if given)."""
+    now = database_now(connection.dialect.name)
+    sources: Sequence[JobState] = sources_of(after) if before is None else (before,)
+    if before is not None and before not in sources_of(after):
+        raise ValueError(f"no edge leads from {before} to {after}")
+    values: dict[str, object] = {"state": after.value, "state_reason": reason}
+    if after is JobState.RUNNING:
+        values["started_at"] = func.coalesce(jobs.c.started_at, now)
+    if after.ended:
+        values["finished_at"] = now
+    statement = (
+        update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in sources])).values(values)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def finish_if_complete(connection: Connection, job_id: int) -> bool:
+    """End a running job whose every user is in a chunk that is done; the outcome follows from the sums."""
+    of_job = chunks.c.job_id == job_id
+    unfinished = select(1).where(of_job, chunks.c.state != "done").exists()
+    failed = select(func.coalesce(func.sum(chunks.c.users_failed), 0)).where(of_job).scalar_subquery()
+    state = case(
+        (failed == 0, JobState.SUCCEEDED.value),
+        (failed == jobs.c.users_total, JobState.FAILED.value),
+        else_=JobState.COMPLETED_WITH_FAILURES.value,
+    )
+    reason = case((failed == 0, None), else_=_failed_reason(failed))
+    statement = (
+        update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.state == JobState.RUNNING.value,
+            jobs.c.next_ordinal == jobs.c.users_total,
+            ~unfinished,
+        )
+        .values(state=state, state_reason=reason, finished_at=database_now(connection.dialect.name))
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def _failed_reason(failed: object) -> object:
+    return func.concat(failed, " of ", jobs.c.users_total, " users failed")
+
+
+def advance(
+    connection: Connection, job_id: int, first: int, size: int, next_dispatch_at: datetime | None
+) -> bool:
+    """Take the next `size` users of a job that begins at ordinal `first`, if nobody took them meanwhile."""
+    statement = (
+        update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.next_ordinal == first,
+            or_(*(jobs.c.state == state.value for state in (JobState.QUEUED, JobState.RUNNING))),
+        )
+        .values(next_ordinal=first + size, next_dispatch_at=next_dispatch_at)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def _job(row: Row) -> Job:  # type: ignore[type-arg]
+    values = {name: getattr(row, name) for name in Job.__dataclass_fields__}
+    return Job(**values | {"kind": Kind(row.kind), "state": JobState(row.state)})
