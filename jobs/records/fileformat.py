@@ -25,7 +25,9 @@ Value = bool | int | float | str | datetime | None
 Row = tuple[Value, ...]
 """One row, its values in the order of the table's columns."""
 
-_ENUMERATIONS = {"access": ACCESSES, "status": STATUSES}
+ENUMERATIONS = {"access": ACCESSES, "status": STATUSES}
+"""The values of each text column that takes only some."""
+
 _LONGEST_ID = len(str(MAX_ID))
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TIME = re.compile(
@@ -207,7 +209,7 @@ _KINDS: tuple[tuple[type[object], Kind], ...] = (
 
 
 def _kind(column: Column[Any]) -> Kind:
-    if values := _ENUMERATIONS.get(column.name):
+    if values := ENUMERATIONS.get(column.name):
         return _enumeration(column.name, values)
     return next(kind for column_type, kind in _KINDS if isinstance(column.type, column_type))
 

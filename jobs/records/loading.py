@@ -5,11 +5,12 @@ The one module of the record files with a dialect's own SQL: COPY, locks, sequen
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from psycopg.errors import ProgramLimitExceeded
-from sqlalchemy import Column, Connection, Table, exists, func, insert, literal_column, select, text
+from sqlalchemy import Column, Connection, Table, cast, exists, func, insert, select, text
+from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.exc import DataError, IntegrityError
 
 from jobs.errors import Conflict
@@ -93,11 +94,10 @@ def load_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None
 
 def finish_loading(connection: Connection) -> None:
     """Lift the next attempt id above every id ever seen and refresh the planner's statistics."""
+    _lift_next_attempt_id(connection)
     if connection.dialect.name == "postgresql":
-        _lift_sequence(connection)
         connection.execute(text(f"ANALYZE {_ALL_TABLES}"))
     else:
-        _lift_sqlite_sequence(connection)
         connection.execute(text("PRAGMA analysis_limit = 1000"))
         connection.execute(text("ANALYZE"))
 
@@ -126,7 +126,7 @@ def _first_refused(connection: Connection, table: Table, rows: Sequence[Row], lo
 
 
 def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    driver: Any = connection.connection.driver_connection
     columns = ", ".join(column.name for column in table.columns)
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
         for row in rows:
@@ -150,6 +150,20 @@ def _stored(connection: Connection, column: Column[Any], values: Iterable[Value]
     return values if process is None else map(lru_cache(maxsize=None)(process), values)
 
 
+def next_attempt_id(connection: Connection) -> int:
+    """Read the id that the next attempt will get; on SQLite the least that it can get."""
+    if connection.dialect.name == "postgresql":
+        last = f"SELECT last_value + is_called::int::numeric FROM {_sequence(connection)}"  # noqa: S608 - a name from the catalog
+        return int(connection.execute(text(last)).scalar_one())
+    last = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
+    return int(connection.execute(text(last)).scalar() or 0) + 1
+
+
+def _sequence(connection: Connection) -> str:
+    name: str = connection.execute(select(func.pg_get_serial_sequence("attempts", "id"))).scalar_one()
+    return name
+
+
 def _highest_attempt(connection: Connection) -> int:
     """Read the highest id of any attempt, live or archived; 0 where there is none."""
     highest = (
@@ -158,22 +172,15 @@ def _highest_attempt(connection: Connection) -> int:
     return max(number or 0 for number in highest)
 
 
-def _lift_sequence(connection: Connection) -> None:
+def _lift_next_attempt_id(connection: Connection) -> None:
     highest = _highest_attempt(connection)
-    sequence = connection.execute(select(func.pg_get_serial_sequence("attempts", "id"))).scalar_one()
-    last = connection.execute(text(f"SELECT last_value FROM {sequence}")).scalar_one()  # noqa: S608 - a name from the catalog
-    if highest >= last:
-        connection.execute(select(func.setval(literal_column(f"'{sequence}'::regclass"), highest)))
-
-
-def _lift_sqlite_sequence(connection: Connection) -> None:
-    highest = {"highest": _highest_attempt(connection)}
+    if highest < next_attempt_id(connection):
+        return
+    if connection.dialect.name == "postgresql":
+        sequence = cast(_sequence(connection), REGCLASS)
+        connection.execute(select(func.setval(sequence, highest)))
+        return
+    connection.execute(text("DELETE FROM sqlite_sequence WHERE name = 'attempts'"))
     connection.execute(
-        text(
-            "INSERT INTO sqlite_sequence (name, seq) SELECT 'attempts', 0"
-            " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'attempts')"
-        )
-    )
-    connection.execute(
-        text("UPDATE sqlite_sequence SET seq = max(seq, :highest) WHERE name = 'attempts'"), highest
+        text("INSERT INTO sqlite_sequence (name, seq) VALUES ('attempts', :highest)"), {"highest": highest}
     )
