@@ -118,7 +118,8 @@ class EmbeddedBroker:
         try:
             with self._start_lock(self._start_seconds):
                 fcntl.flock(self._claim, fcntl.LOCK_SH)
-                self._start_unless_there()
+                self._start_where_gone(self._start_seconds)
+            self._await_readiness()
         except BaseException:
             self.stop_if_unused()
             raise
@@ -130,18 +131,24 @@ class EmbeddedBroker:
         """Give the claim up; without another claim the server stops."""
         self.stop_if_unused()
 
-    def ensure_running(self) -> None:
+    def ensure_running(self, seconds: float = 5) -> None:
         """Start the server again where it is gone. Cheap, and safe from several processes at once.
+
+        Args:
+            seconds: how long to wait for a start, one's own or another process's. A server that still
+                reads its append-only file counts as running.
 
         Raises:
             BrokerUnavailable: it cannot be started, or does not answer.
 
         """
-        if self._ping() in {_Answer.READY, _Answer.LOADING}:
-            return
-        self._prepare()
-        with self._start_lock(self._start_seconds):
-            self._start_unless_there()
+        answer = self._ping()
+        if answer is _Answer.SILENT:
+            raise self._no_answer()
+        if answer is _Answer.GONE:
+            self._prepare()
+            with self._start_lock(seconds):
+                self._start_where_gone(seconds)
 
     def stop_if_unused(self) -> None:
         """Give up this object's claim, if it has one, and stop the server when nobody else has any."""
@@ -193,17 +200,18 @@ class EmbeddedBroker:
         finally:
             os.close(lock)
 
-    def _start_unless_there(self) -> None:
-        if self._ping() is _Answer.GONE:
-            server_lock = self._free_server_lock()
-            try:
-                self._start(server_lock)
-            finally:
-                os.close(server_lock)
-        elif not _wait_for(lambda: self._ping() is _Answer.READY, self._start_seconds):
-            raise BrokerUnavailable(
-                f"the embedded broker at {self.address.socket} does not answer; {self._last_words(0)}"
-            )
+    def _start_where_gone(self, seconds: float) -> None:
+        if self._ping() is not _Answer.GONE:
+            return
+        server_lock = self._free_server_lock()
+        try:
+            self._start(server_lock, seconds)
+        finally:
+            os.close(server_lock)
+
+    def _await_readiness(self) -> None:
+        if not _wait_for(lambda: self._ping() is _Answer.READY, self._start_seconds):
+            raise self._no_answer()
 
     def _free_server_lock(self) -> int:
         """Take the server's lock; a server that holds it but cannot be reached any more is killed."""
@@ -218,7 +226,7 @@ class EmbeddedBroker:
                 )
         return lock
 
-    def _start(self, server_lock: int) -> None:
+    def _start(self, server_lock: int, seconds: float) -> None:
         os.ftruncate(server_lock, 0)
         log = self._open("valkey.log")
         try:
@@ -239,7 +247,7 @@ class EmbeddedBroker:
             os.close(log)
         os.pwrite(server_lock, str(process.pid).encode(), 0)
         answered = _wait_for(
-            lambda: process.poll() is not None or self._ping() is _Answer.READY, self._start_seconds
+            lambda: process.poll() is not None or self._ping() in {_Answer.READY, _Answer.LOADING}, seconds
         )
         if process.returncode is not None or not answered:
             raise BrokerUnavailable(f"the embedded broker did not start; {self._last_words(offset)}")
@@ -282,6 +290,11 @@ class EmbeddedBroker:
             connection.connect(str(self.address.socket))
             connection.sendall(command + b"\r\n")
             return connection.recv(256)
+
+    def _no_answer(self) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"the embedded broker at {self.address.socket} does not answer; {self._last_words(0)}"
+        )
 
     def _last_words(self, offset: int) -> str:
         path = self.address.directory / "valkey.log"
