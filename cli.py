@@ -1,5 +1,90 @@
-from click import echo
+"""The command line: `training-reset`. Global options, the commands, and errors turned into exit codes.
+
+The contract of options, output and exit codes is `docs/cli.md`.
+"""
+
+import os
+import sys
+
+import click
+
+import jobs
+from commands.boundary import exit_code_of
+from commands.context import Invocation, load_settings
+from commands.database import database_group
+from commands.demo import demo
+from commands.doctor import doctor
+from commands.follow import job_group
+from commands.location import location_group, user_group
+from commands.me import me_group
+from commands.records import records_group
+from commands.request import preview_group, submit_group
+from commands.serve import up, worker
+
+
+@click.group(
+    name="training-reset", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--database-url", help="SQLite or PostgreSQL; default: SQLite in the data directory.")
+@click.option("--broker-url", help="Redis or Valkey; default: the embedded one in the data directory.")
+@click.option("--as", "actor", metavar="LOGIN", help="Who acts; default: TRAINING_RESET_ACTOR.")
+@click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no chatter.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what happens inside, and tracebacks.")
+@click.version_option(jobs.__version__, prog_name="training-reset")
+@click.pass_context
+def main_group(
+    context: click.Context,
+    *,
+    database_url: str | None,
+    broker_url: str | None,
+    actor: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Reset the training records of many learners at once.
+
+    [203] puts chapters and courses back to Incomplete and erases past attempts; [204] puts what is In Progress
+    back to Not Started. Every other setting is an environment variable TRAINING_RESET_<NAME>; TRAINING_RESET_HOME
+    is the data directory.
+    """
+    given = {"database_url": database_url, "broker_url": broker_url, "actor": actor}
+    settings = load_settings({name: value for name, value in given.items() if value is not None})
+    context.obj = Invocation(settings=settings, as_json=as_json, quiet=quiet, verbose=verbose)
+
+
+for command in (
+    demo,
+    up,
+    worker,
+    database_group,
+    records_group,
+    location_group,
+    user_group,
+    preview_group,
+    submit_group,
+    me_group,
+    job_group,
+    doctor,
+):
+    main_group.add_command(command)
 
 
 def main() -> None:
-    echo("x")
+    """Run the command line and exit."""
+    arguments = sys.argv[1:]
+    try:
+        code = main_group.main(arguments, prog_name="training-reset", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has had enough; the interpreter must not try to flush the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - the one boundary where every error becomes a line and a code
+        code = exit_code_of(error, arguments)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -42,6 +42,19 @@ def require_administrator(actor: Actor) -> None:
         )
 
 
+def require_super_user(actor: Actor) -> None:
+    """Make sure that the actor may handle the records of every location.
+
+    Raises:
+        NotPermitted: it is no super user.
+
+    """
+    if actor.access is not Access.SUPER_USER:
+        raise NotPermitted(
+            f"{actor.login} has the access {actor.access.value}, and this concerns every location; ask a super user"
+        )
+
+
 def may_see(actor: Actor, job: Job) -> bool:
     """Tell whether a job exists for this actor."""
     match actor.access:

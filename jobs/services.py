@@ -25,7 +25,7 @@ from jobs.records.people import list_users as list_users_at
 from jobs.records.people import UserLine, logins_of
 from jobs.schema import MAX_ID
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection, canonical_words
-from jobs.store import chunk_rows, job_rows, standing_rows
+from jobs.store import chunk_rows, job_rows, lease_rows, standing_rows
 from jobs.store.version import require_schema
 
 _PAGE = 1000
@@ -151,6 +151,17 @@ class Administration:
             if content_roles:
                 resolve_content(connection, ContentSelection(content_roles=content_roles))
             return list_users_at(connection, None if at is None else at.id, content_roles)
+
+    def logins(self, user_ids: tuple[int, ...]) -> list[tuple[int, str]]:
+        """Give the users with their logins, in the order in which they are given."""
+        with self._database.read() as connection:
+            logins = logins_of(connection, user_ids)
+        return [(user_id, logins[user_id]) for user_id in user_ids if user_id in logins]
+
+    def workers_alive(self) -> bool:
+        """Tell whether any worker's lease holds."""
+        with self._database.read() as connection:
+            return bool(lease_rows.living_workers(connection))
 
     # Previews and jobs.
 

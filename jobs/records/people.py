@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, not_, select
+from sqlalchemy import Connection, Row, Select, false, not_, select
 
 from jobs.errors import InputRefused, NotFound
 from jobs.model import Access, Actor
@@ -49,7 +49,22 @@ def find_actor(connection: Connection, login: str) -> Actor:
     ).one_or_none()
     if row is None:
         raise NotFound(f"no user has the login {login!r}; check --as or TRAINING_RESET_ACTOR")
-    return Actor(id=row.id, login=row.login, access=Access(row.access), location_id=row.location_id)
+    return _actor(row)
+
+
+def _actor(row: Row[int, str, str, int]) -> Actor:
+    return Actor(id=row[0], login=row[1], access=Access(row[2]), location_id=row[3])
+
+
+def find_user(connection: Connection, word: str) -> Actor | None:
+    """Find a user by id (digits) or login."""
+    users = tables.users.c
+    if word.isascii() and word.isdigit():
+        named = users.id == int(word) if len(word) <= len(str(MAX_ID)) and int(word) <= MAX_ID else false()
+    else:
+        named = users.login == word
+    row = connection.execute(select(users.id, users.login, users.access, users.location_id).where(named)).one_or_none()
+    return None if row is None else _actor(row)
 
 
 def find_location(connection: Connection, location_id: int) -> Location:

@@ -1,0 +1,88 @@
+"""What every command gets: the settings, how to print, and the use cases of whoever acts."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import click
+from pydantic import ValidationError
+
+from jobs.database import Database
+from jobs.errors import DatabaseUnavailable, InputRefused
+from jobs.services import Administration
+from jobs.settings import Settings
+
+
+@dataclass
+class Invocation:
+    """One call of the program.
+
+    Attributes:
+        as_json: print data as JSON.
+        quiet: print no chatter.
+
+    """
+
+    settings: Settings
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+    @cached_property
+    def database(self) -> Database:
+        """The database; the data directory is made when SQLite lies there.
+
+        Raises:
+            DatabaseUnavailable: the data directory cannot be made or written.
+
+        """
+        if self.settings.database_url is None:
+            self.make_home()
+        return Database(self.settings.database, self.settings.database_busy_seconds)
+
+    @cached_property
+    def administration(self) -> Administration:
+        """The use cases of whoever acts."""
+        return Administration(self.database, self.settings.actor)
+
+    def make_home(self) -> None:
+        """Make the data directory, for its owner alone.
+
+        Raises:
+            DatabaseUnavailable: it cannot be made.
+
+        """
+        try:
+            self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(
+                f"the data directory {self.settings.home} cannot be made ({error.strerror}); "
+                "set TRAINING_RESET_HOME to a directory that can be written"
+            ) from error
+
+    def say(self, text: str) -> None:
+        """Print chatter on stderr, unless quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """Print what somebody should know, quiet or not."""
+        click.echo(f"warning: {text}", err=True)
+
+
+pass_invocation = click.make_pass_decorator(Invocation)
+
+
+def load_settings(given: dict[str, object]) -> Settings:
+    """Read the settings; what the command line gives goes before the environment.
+
+    Raises:
+        InputRefused: naming the setting, its value and what is wrong with it.
+
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        told = f"TRAINING_RESET_{name}={first['input']!r}: " if name else ""
+        raise InputRefused(f"{told}{first['msg']}; correct the setting") from error

@@ -1,0 +1,146 @@
+"""`doctor`: one line for each dependency and setting, with the mend for what fails."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+import redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from commands.context import Invocation, pass_invocation
+from commands.output import print_json
+from jobs.database import first_line
+from jobs.errors import TrainingResetError
+from jobs.store import lease_rows
+from jobs.store.version import SCHEMA_VERSION, require_schema
+from worker.configuration import QUEUE, redis_url
+
+_OLDEST_REDIS = (6, 2)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `mend` is None where all is well."""
+
+    check: str
+    found: str
+    mend: str | None = None
+
+
+class Unwell(click.ClickException):
+    """At least one check failed; its mend stands on stdout."""
+
+    exit_code = 6
+
+
+@click.command(short_help="Check every dependency and setting.")
+@pass_invocation
+def doctor(invocation: Invocation) -> None:
+    """Check every dependency and setting, a line each, with the mend for what fails."""
+    findings = [
+        finding for check in (_home, _database, _broker, _workers) for finding in _run(check, invocation)
+    ]
+    for finding in findings:
+        if invocation.as_json:
+            print_json(
+                {"check": finding.check, "ok": not finding.mend, "found": finding.found, "mend": finding.mend}
+            )
+        else:
+            mend = f"; {finding.mend}" if finding.mend else ""
+            click.echo(f"{'FAIL' if finding.mend else 'ok  '}  {finding.check:<12} {finding.found}{mend}")
+    failed = [finding.check for finding in findings if finding.mend]
+    if failed:
+        raise Unwell(
+            f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}; see their mends above"
+        )
+
+
+Check = Callable[[Invocation], Iterator[Finding]]
+
+
+def _run(check: Check, invocation: Invocation) -> Iterator[Finding]:
+    """Give what a check finds; what it cannot even look at is a finding too."""
+    name = check.__name__.removeprefix("_")
+    try:
+        yield from check(invocation)
+    except TrainingResetError as error:
+        found, _, mend = error.message.partition("; ")
+        yield Finding(name, found, mend or "see the documentation")
+    except DBAPIError as error:
+        yield Finding(name, first_line(error), "check the database's own log")
+    except (RedisError, OSError, ValueError) as error:
+        yield Finding(name, f"{type(error).__name__}: {error}", "check the broker's URL and that it runs")
+
+
+def _home(invocation: Invocation) -> Iterator[Finding]:
+    home = invocation.settings.home
+    if invocation.settings.database_url and invocation.settings.broker_url:
+        yield Finding("home", "no data directory is needed")
+        return
+    invocation.make_home()
+    if os.access(home, os.W_OK):
+        yield Finding("home", str(home))
+    else:
+        yield Finding("home", f"{home} cannot be written", "make it writable or set TRAINING_RESET_HOME")
+
+
+def _database(invocation: Invocation) -> Iterator[Finding]:
+    database = invocation.database
+    require_schema(database)
+    with database.read() as connection:
+        version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+    url = database.engine.url.render_as_string()
+    yield Finding("database", f"{database.dialect} {version}, schema {SCHEMA_VERSION}, {url}")
+
+
+def _broker(invocation: Invocation) -> Iterator[Finding]:
+    seconds = invocation.settings.broker_connect_seconds
+    with redis.Redis.from_url(
+        redis_url(invocation.settings),
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        decode_responses=True,
+    ) as client:
+        try:
+            info = client.info()
+        except redis.ConnectionError as error:
+            if invocation.settings.broker_url is None:
+                yield Finding(
+                    "broker", "the embedded broker does not run", "start it with 'training-reset up'"
+                )
+                return
+            raise error from None
+        version = str(info.get("redis_version", "0"))
+        queued = client.llen(f"training-reset:{QUEUE}")
+        yield Finding(
+            "broker",
+            f"{info.get('server_name', 'redis')} {version}, {queued} messages waiting",
+            _old(version),
+        )
+        policy = str(info.get("maxmemory_policy"))
+        keeps = policy == "noeviction"
+        yield Finding(
+            "eviction",
+            f"maxmemory-policy {policy}",
+            None if keeps else "set it to noeviction: others lose work",
+        )
+        durable = bool(int(info.get("aof_enabled", 0)))
+        yield Finding(
+            "durability",
+            f"append-only file {'on' if durable else 'off'}",
+            None if durable else "set appendonly yes, or every restart costs time",
+        )
+
+
+def _old(version: str) -> str | None:
+    parts = tuple(int(part) for part in version.split(".")[:2])
+    return None if parts >= _OLDEST_REDIS else "Celery needs Redis 6.2 or Valkey; upgrade it"
+
+
+def _workers(invocation: Invocation) -> Iterator[Finding]:
+    with invocation.database.read() as connection:
+        alive = lease_rows.living_workers(connection)
+    mend = None if alive else "start one with 'training-reset up' or 'training-reset worker'"
+    yield Finding("workers", f"{len(alive)} alive", mend)

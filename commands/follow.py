@@ -1,0 +1,132 @@
+"""`job list|status|watch|report`: follow jobs and read what became of every user."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from commands.context import Invocation, pass_invocation
+from commands.output import (
+    KIND_NAMES,
+    REPORT_COLUMNS,
+    json_line,
+    location_name,
+    print_json,
+    print_table,
+    report_object,
+    status_object,
+    status_text,
+)
+from commands.waiting import follow, print_status
+from jobs.errors import InputRefused
+from jobs.model import JobState
+
+
+@click.group("job", short_help="Follow jobs.")
+def job_group() -> None:
+    """Follow jobs and read what became of every user."""
+
+
+@job_group.command("list")
+@click.option("--state", "states", type=click.Choice([state.value for state in JobState]), multiple=True)
+@click.option("--mine", is_flag=True, help="Only those that I submitted.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@pass_invocation
+def list_jobs(invocation: Invocation, *, states: tuple[str, ...], mine: bool, limit: int) -> None:
+    """List jobs, newest first."""
+    found = invocation.administration.jobs(
+        states=tuple(JobState(state) for state in states), mine=mine, limit=limit
+    )
+    if invocation.as_json:
+        for status in found:
+            print_json(status_object(status))
+        return
+    print_table(
+        ("job", "kind", "state", "users", "changed", "failed", "by", "location", "reason"),
+        (
+            (
+                status.job.id,
+                KIND_NAMES[status.job.kind.value],
+                status.job.state.value,
+                f"{status.totals.done}/{status.job.users_total}",
+                status.totals.changed,
+                status.totals.failed,
+                status.job.actor_login,
+                location_name(status.location),
+                status.job.reason,
+            )
+            for status in found
+        ),
+    )
+
+
+@job_group.command("status")
+@click.argument("job", type=int)
+@click.option("--watch", is_flag=True, help="Show its progress until it has ended.")
+@pass_invocation
+def status(invocation: Invocation, *, job: int, watch: bool) -> None:
+    """Say where a job stands and how far it is."""
+    if watch:
+        follow(invocation, job, draw=True)
+    else:
+        print_status(invocation, invocation.administration.status(job))
+
+
+@job_group.command("watch")
+@click.argument("job", type=int)
+@pass_invocation
+def watch(invocation: Invocation, *, job: int) -> None:
+    """Show a job's progress until it has ended."""
+    follow(invocation, job, draw=True)
+
+
+@job_group.command("report")
+@click.argument("job", type=int)
+@click.option("--format", "form", type=click.Choice(["text", "csv"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: stdout.")
+@pass_invocation
+def report(invocation: Invocation, *, job: int, form: str, output: Path | None) -> None:
+    """Name every user of a job with its outcome and counts."""
+    head = invocation.administration.status(job)
+    lines = (report_object(line) for line in invocation.administration.report(job))
+    with _open(output) as file:
+        if invocation.as_json:
+            for line in lines:
+                file.write(json_line(line) + "\n")
+        elif form == "csv":
+            writer = csv.DictWriter(file, REPORT_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(lines)
+        else:
+            file.write(status_text(head) + "\n\n")
+            for line in lines:
+                file.write(_text(line))
+    if output is not None:
+        invocation.say(f"wrote {output}")
+
+
+def _text(line: dict[str, object]) -> str:
+    who = f"{line['user_id']:>10}  {line['login'] or '(gone)':<20}"
+    rows = "  ".join(f"{line[name]:>6}" for name in REPORT_COLUMNS[3:6])
+    return f"{who}  {line['outcome'] or 'not reached':<11}  {rows}  {line['error'] or ''}".rstrip() + "\n"
+
+
+@contextmanager
+def _open(output: Path | None) -> Iterator[TextIO]:
+    """Give stdout, or a file that appears under its name only when it is whole."""
+    if output is None:
+        yield sys.stdout
+        return
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        unfinished.replace(output)
+    except OSError as error:
+        raise InputRefused(
+            f"the report cannot be written to {output} ({error.strerror}); name another file"
+        ) from error

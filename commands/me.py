@@ -1,0 +1,24 @@
+"""`me`: what a learner may do to its own records."""
+
+import click
+
+from commands.context import Invocation, pass_invocation
+from commands.waiting import after_submit
+from jobs.scope import PRIORITIES, JobOptions
+
+
+@click.group("me", short_help="Your own records.")
+def me_group() -> None:
+    """Reset your own records."""
+
+
+@me_group.command("reset-in-progress")
+@pass_invocation
+def reset_in_progress(invocation: Invocation) -> None:
+    """Put your own chapters in progress back to Not Started, for instance to watch a video again.
+
+    Waits for the result. No attempt is erased.
+    """
+    options = JobOptions(reason="the learner's own reset", priority=PRIORITIES["high"])
+    job, new = invocation.administration.reset_own_in_progress(options)
+    after_submit(invocation, job, new=new, wait=True, watch=False)

@@ -1,0 +1,144 @@
+"""After a submit: send the work on its way, and wait for its end or show its progress."""
+
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from commands.context import Invocation
+from commands.output import print_json, status_object, status_text
+from jobs.dispatch import PublishFailed
+from jobs.errors import Conflict, TrainingResetError
+from jobs.model import Job, JobState
+from jobs.services import JobStatus
+
+_POLL_SECONDS = 0.2
+_HINT_AFTER_SECONDS = 3.0
+_STANDING_STILL = (JobState.AWAITING_APPROVAL, JobState.PAUSED)
+
+
+class JobEndedBadly(click.ClickException):
+    """The job that was waited for ended with failures, failed or was cancelled."""
+
+    exit_code = 7
+
+
+def after_submit(invocation: Invocation, job: Job, *, new: bool, wait: bool, watch: bool) -> None:
+    """Dispatch a new job, follow it if asked to, and print its status."""
+    if new:
+        _dispatch(invocation, job)
+    else:
+        invocation.say(f"job {job.id} was submitted before under this idempotency key")
+    if wait or watch:
+        follow(invocation, job.id, draw=watch)
+    else:
+        print_status(invocation, invocation.administration.status(job.id))
+
+
+def follow(invocation: Invocation, job_id: int, *, draw: bool) -> None:
+    """Wait until a job has ended and print its status.
+
+    Raises:
+        Conflict: it stands still until somebody does something.
+        JobEndedBadly: it ended with failures, failed or was cancelled.
+
+    """
+    try:
+        status = _watch(invocation, job_id) if draw else _wait(invocation, job_id)
+    except KeyboardInterrupt:
+        invocation.say(f"job {job_id} goes on; 'training-reset job watch {job_id}' follows it again")
+        raise
+    print_status(invocation, status)
+    if status.job.state in _STANDING_STILL:
+        why = status.job.state_reason or "until somebody decides"
+        raise Conflict(f"job {job_id} is {status.job.state.value} ({why}); it was not waited for any longer")
+    if status.job.state is not JobState.SUCCEEDED:
+        raise JobEndedBadly(
+            f"job {job_id} ended as {status.job.state.value}; 'training-reset job report {job_id}' says why"
+        )
+
+
+def print_status(invocation: Invocation, status: JobStatus) -> None:
+    """Print a job's status on stdout."""
+    if invocation.as_json:
+        print_json(status_object(status))
+    else:
+        click.echo(status_text(status))
+
+
+def _dispatch(invocation: Invocation, job: Job) -> None:
+    from worker.client import dispatch_now  # noqa: PLC0415 - Celery takes half a second to import
+
+    try:
+        dispatch_now(invocation.database, invocation.settings)
+    except (PublishFailed, TrainingResetError) as error:
+        reason = str(error).partition("\n")[0]
+        invocation.warn(
+            f"job {job.id} is recorded, but the broker is out of reach ({reason}); it runs when the broker is back"
+        )
+
+
+def _settled(status: JobStatus) -> bool:
+    return status.job.state.ended or status.job.state in _STANDING_STILL
+
+
+def _wait(invocation: Invocation, job_id: int) -> JobStatus:
+    began, hinted = time.monotonic(), False
+    while not _settled(status := invocation.administration.status(job_id)):
+        if not hinted and time.monotonic() - began > _HINT_AFTER_SECONDS:
+            hinted = True
+            _hint(invocation, status)
+        time.sleep(_POLL_SECONDS)
+    return status
+
+
+def _hint(invocation: Invocation, status: JobStatus) -> None:
+    """Say why nothing happens, where it is known."""
+    if status.job.state is JobState.HOLDING:
+        invocation.say(f"job {status.job.id} is holding: {status.job.state_reason}")
+    elif not invocation.administration.workers_alive():
+        invocation.say("no worker is running; start one with 'training-reset up'")
+
+
+def _watch(invocation: Invocation, job_id: int) -> JobStatus:
+    """Draw a bar at a terminal; elsewhere print a line whenever the job moved on."""
+    if not sys.stderr.isatty() or invocation.quiet:
+        return _watch_by_lines(invocation, job_id)
+    columns = (
+        TextColumn("job {task.fields[job]} {task.fields[state]}"),
+        BarColumn(),
+        TextColumn("{task.completed:,}/{task.total:,} users, {task.fields[speed]:,.0f}/s"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
+        bar = progress.add_task("", job=job_id, state="queued", speed=0.0, total=None)
+        while True:
+            status = invocation.administration.status(job_id)
+            progress.update(
+                bar,
+                total=status.job.users_total,
+                completed=status.totals.done,
+                state=status.job.state.value,
+                speed=status.users_per_second,
+            )
+            if _settled(status):
+                return status
+            time.sleep(_POLL_SECONDS)
+
+
+def _watch_by_lines(invocation: Invocation, job_id: int) -> JobStatus:
+    shown = None
+    while True:
+        status = invocation.administration.status(job_id)
+        now = (status.job.state, status.totals.done)
+        if now != shown:
+            shown = now
+            invocation.say(
+                f"job {job_id} {status.job.state.value}: {status.totals.done:,} of {status.job.users_total:,} users, "
+                f"{status.users_per_second:,.0f} a second"
+            )
+        if _settled(status):
+            return status
+        time.sleep(_POLL_SECONDS)

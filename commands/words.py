@@ -1,0 +1,115 @@
+"""How words on the command line become values: ids, users, times and ages."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
+
+import click
+
+T = TypeVar("T")
+
+_MOST_DIGITS = 1000  # beyond 64 bits an id is unknown, but it is still named as it was given
+_AGE = re.compile(r"(\d+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Ids(click.ParamType[tuple[int, ...]]):
+    """One id or several with commas; every word that is none is named."""
+
+    name = "ID[,ID…]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Give the ids, or fail naming all the words that are no whole numbers."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        wrong = [word for word in words if not _is_id(word)]
+        if wrong:
+            self.fail(f"{', '.join(map(repr, wrong))}: an id is a whole number from 1 up", param, ctx)
+        return tuple(int(word) for word in words)
+
+
+class Users(click.ParamType[tuple[str, ...]]):
+    """One user or several with commas: digits are an id, everything else is a login."""
+
+    name = "ID|LOGIN[,…]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Give the words, or fail at an empty one."""
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in str(value).split(","))
+        if not all(words):
+            self.fail(f"{value!r} names nobody between two commas", param, ctx)
+        return words
+
+
+class Moment(click.ParamType[datetime]):
+    """A time with its zone, or a date, which is midnight UTC."""
+
+    name = "TIME"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Give an aware time in UTC."""
+        if isinstance(value, datetime):
+            return value
+        moment = _moment(str(value))
+        if moment is None:
+            self.fail(f"{value!r} is no time; give 2026-01-31 or 2026-01-31T22:00Z", param, ctx)
+        return moment
+
+
+class MomentOrAge(click.ParamType[datetime | timedelta]):
+    """A date, a time, or an age such as 365d or 12h, counted back from now."""
+
+    name = "DATE|AGE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        """Give an aware time, or the age."""
+        if isinstance(value, datetime | timedelta):
+            return value
+        if age := _AGE.fullmatch(str(value)):
+            try:
+                return timedelta(**{_UNITS[age[2]]: int(age[1])})
+            except OverflowError:
+                self.fail(f"{value!r} is longer ago than the calendar reaches", param, ctx)
+        moment = _moment(str(value))
+        if moment is None:
+            self.fail(
+                f"{value!r} is no date and no age; give 2026-01-31, 2026-01-31T22:00Z, 365d or 12h",
+                param,
+                ctx,
+            )
+        return moment
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def split_users(words: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Part the words that name users into ids and logins."""
+    ids = tuple(int(word) for word in words if _is_id(word))
+    logins = tuple(word for word in words if not _is_id(word))
+    return ids, logins
+
+
+def _is_id(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS
+
+
+def flatten(groups: tuple[tuple[T, ...], ...]) -> tuple[T, ...]:
+    """Join the values of an option that was repeated."""
+    return tuple(value for group in groups for value in group)

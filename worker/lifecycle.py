@@ -1,0 +1,80 @@
+"""What happens around a Celery worker: it has a housekeeper beside it, and its children start afresh.
+
+The housekeeper is a process of its own. A thread with a database connection must not live in the process that
+forks the pool; a process of its own can also outlive a frozen pool and see its children die.
+"""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import structlog
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
+
+from jobs.settings import Settings
+from worker.identity import worker_id
+from worker.logs import configure_logging
+
+log = structlog.get_logger()
+
+_LEAVE_SECONDS = 5.0
+
+
+class HousekeeperProcess:
+    """The housekeeper beside this worker, started again if it ends by itself."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ensure(self) -> None:
+        """Start it if it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            # In a group of its own, so that a Ctrl-C at the terminal leaves it to the worker to end it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "worker.housekeeper", worker_id()],
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+            )
+
+    def stop(self) -> None:
+        """Let it give back what it holds, and end."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LEAVE_SECONDS)
+            return
+        self._process.kill()
+        self._process.wait()
+
+
+def connect(settings: Settings) -> None:
+    """Connect to the signals of a Celery worker in this process; other processes send none."""
+    housekeeper = HousekeeperProcess()
+
+    def start(**_: object) -> None:
+        housekeeper.ensure()
+
+    def watch(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer has no type
+        sender.timer.call_repeatedly(settings.housekeeping_seconds, housekeeper.ensure)
+
+    def stop(**_: object) -> None:
+        housekeeper.stop()
+
+    setup_logging.connect(_set_up_logs, weak=False)
+    worker_init.connect(start, weak=False)
+    worker_ready.connect(watch, weak=False)
+    worker_process_init.connect(_start_afresh, weak=False)
+    worker_shutdown.connect(stop, weak=False)
+
+
+def _set_up_logs(**_: object) -> None:
+    configure_logging()
+
+
+def _start_afresh(**_: object) -> None:
+    from worker.tasks import forget_inherited  # noqa: PLC0415 - the tasks import the application first
+
+    forget_inherited()

@@ -1,0 +1,44 @@
+"""The one task: run a chunk. It decodes, calls the domain and lets the next chunks follow at once."""
+
+from functools import cache
+
+import structlog
+
+from jobs import dispatch
+from jobs.database import Database
+from jobs.execution import ChunkRunner
+from worker.app import app, settings
+from worker.identity import worker_id
+from worker.publishing import publish_chunk
+
+log = structlog.get_logger()
+
+
+@app.task(name="training_reset.run_chunk")  # type: ignore[untyped-decorator]
+def run_chunk(chunk_id: int) -> None:
+    """Run a chunk and fill the window again, so that a finished chunk starts the next."""
+    runner().run(chunk_id)
+    try:
+        dispatch.fill(database(), settings, publish_chunk)
+    except dispatch.PublishFailed as error:
+        log.warning("broker out of reach; housekeeping will publish", error=str(error))
+
+
+@cache
+def database() -> Database:
+    """Give this process's database."""
+    return Database(settings.database, settings.database_busy_seconds)
+
+
+@cache
+def runner() -> ChunkRunner:
+    """Give this process's runner of chunks."""
+    return ChunkRunner(database(), worker_id(), settings)
+
+
+def forget_inherited() -> None:
+    """After a fork: use no connection of the parent's, and run chunks under this process's id."""
+    if database.cache_info().currsize:
+        database().forget_connections()
+    database.cache_clear()
+    runner.cache_clear()
