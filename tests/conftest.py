@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from sqlalchemy import create_engine, make_url
 
 from jobs.database import Database
 from jobs.store.migrate import upgrade
+from worker.embedded import EmbeddedBroker
 
 POSTGRES_URL = "TRAINING_RESET_TEST_POSTGRES_URL"
 BROKER_URL = "TRAINING_RESET_TEST_BROKER_URL"
@@ -51,6 +53,24 @@ def postgres_url(short_directory: Path) -> Iterator[str]:
     server = get_server(short_directory / "pg", cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def broker_server_url(short_directory: Path) -> Iterator[str]:
+    """The URL, as Celery reads it, of a Redis or Valkey server that tests may empty."""
+    if url := os.environ.get(BROKER_URL):
+        yield url
+        return
+    with EmbeddedBroker(short_directory / "vk") as broker:
+        yield broker.address.kombu_url
+
+
+@pytest.fixture
+def broker_url(broker_server_url: str) -> str:
+    """The URL, as Celery reads it, of a broker that holds nothing yet."""
+    with redis.Redis.from_url(broker_server_url.replace("redis+socket://", "unix://", 1)) as client:
+        client.flushall()
+    return broker_server_url
 
 
 @pytest.fixture(scope="session")
