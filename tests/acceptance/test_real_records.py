@@ -1,0 +1,212 @@
+"""The main job on real records, as an administrator does it: import, preview, submit, wait, read the report.
+
+Everything goes through the program and a real worker; every expected value comes from the plain model. With
+`pytest -rP tests/acceptance/test_real_records.py` the figures of each reset are shown.
+"""
+
+import csv
+import io
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from tests.acceptance.oulad import (
+    LEARNERS,
+    RECORDS,
+    RESETS,
+    Installation,
+    Reset,
+    first_difference,
+)
+from tests.model import FORMAT, RECORD_TABLES, Counts, System, read_table
+
+Texts = dict[str, str]
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database without any table."""
+    name = f"records_{uuid.uuid4().hex}"
+    server = create_engine(
+        make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    server.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
+    """A data directory and an empty database, once of each kind."""
+    home = tmp_path / "home"
+    home.mkdir()
+    url = (
+        f"sqlite:///{tmp_path / 'records.sqlite3'}"
+        if request.param == "sqlite"
+        else request.getfixturevalue("empty_postgres_url")
+    )
+    return Installation(home, url)
+
+
+@pytest.mark.timeout(1800)
+def test_every_reset_of_real_records_does_through_the_program_what_the_plain_rules_say(
+    installation: Installation, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    installation.run("db", "upgrade")
+    if RECORDS.is_dir():
+        _say(f"input: {RECORDS}")
+        installation.run_measured("records", "import", f"{RECORDS}")
+        system = System.load(RECORDS)
+        records = _export(installation, tmp_path / "imported")
+        with subtests.test("what was imported is exported"):
+            _assert_same(_texts(system), records)
+    else:
+        _say(f"input: made-up records of {LEARNERS} learners; {RECORDS} is absent")
+        installation.run_measured("records", "generate", "--users", f"{LEARNERS}", "--seed", "1")
+        records = _export(installation, tmp_path / "generated")
+        system = System.load(tmp_path / "generated")
+
+    with installation.up():
+        for number, make_reset in enumerate(RESETS, 1):
+            reset = make_reset(system, tmp_path)
+            directory = tmp_path / f"after_{number}"
+            line = ""
+            with subtests.test(reset.name):
+                line = _reset_and_compare(installation, reset, system, records, directory)
+            _say(line or f"{reset.name}: differs")
+            if not line:
+                # Go on from what is there, so that one difference is told once.
+                records = _export(installation, tmp_path / f"found_{number}")
+                system = System.load(tmp_path / f"found_{number}")
+            else:
+                records = {table: read_table(directory, table) for table in FORMAT}
+    peaks = sorted(installation.peaks.items())
+    _say("peak memory: " + ", ".join(f"{name} {size} MiB" for name, size in peaks))
+
+
+def _reset_and_compare(
+    installation: Installation, reset: Reset, system: System, before: Texts, directory: Path
+) -> str:
+    """Ask for one reset, compare everything that can be seen with the model, and give a line of figures."""
+    counts = reset.apply_to(system)
+    rows = sum(counts.values(), Counts())
+
+    (preview,) = installation.ask("preview", reset.command, *reset.options)
+    assert _users(preview) == _expected_users(counts), "preview"
+    assert _rows(preview) == rows, "preview"
+
+    job = _ask_for(installation, reset)
+    (status,) = installation.ask("job", "status", f"{job}")
+    assert (status["state"], status["users"]["failed"]) == ("succeeded", 0), status
+    assert status["users"]["done"] == len(counts)
+    assert _users(status) == _expected_users(counts), "status"
+    assert _rows(status) == rows, "status"
+    assert status["kind"] == preview["kind"]
+    assert _reported(installation, job) == _expected_report(system, counts)
+
+    after = _export(installation, directory)
+    _assert_same(_texts(system), after)
+    _assert_others_unchanged(set(reset.users), before, after)
+    installation.run("records", "verify")
+    return _figures(reset, status, rows)
+
+
+def _ask_for(installation: Installation, reset: Reset) -> int:
+    if reset.learner is None:
+        reason = f"acceptance: {reset.name}"
+        submitted = installation.ask(
+            "submit", reset.command, *reset.options, "--reason", reason, "--yes", "--wait"
+        )
+        return int(submitted[-1]["id"])
+    earlier = {job["id"] for job in installation.ask("job", "list")}
+    installation.run("me", "reset-in-progress", actor=reset.learner)
+    (job,) = {job["id"] for job in installation.ask("job", "list")} - earlier
+    return int(job)
+
+
+def _export(installation: Installation, directory: Path) -> Texts:
+    installation.run("records", "export", f"{directory}")
+    return {table: read_table(directory, table) for table in FORMAT}
+
+
+def _texts(system: System) -> Texts:
+    return {table: system.text(table) for table in FORMAT}
+
+
+def _assert_same(expected: Texts, actual: Texts) -> None:
+    for table in FORMAT:
+        difference = first_difference(expected[table], actual[table])
+        assert difference is None, f"{table}: {difference}"
+
+
+def _assert_others_unchanged(users: set[int], before: Texts, after: Texts) -> None:
+    for table, columns in FORMAT.items():
+        if table not in RECORD_TABLES:
+            assert first_difference(before[table], after[table]) is None, table
+            continue
+        # The user's id stands in the first column or, after an attempt's id, in the second, never quoted.
+        place = list(columns).index("user_id")
+        left, right = (
+            "".join(
+                line
+                for number, line in enumerate(text.splitlines(keepends=True))
+                if number and int(line.split(",", place + 1)[place]) not in users
+            )
+            for text in (before[table], after[table])
+        )
+        difference = first_difference(left, right)
+        assert difference is None, f"{table} of users outside: {difference}"
+
+
+def _users(answer: dict[str, Any]) -> dict[str, int]:
+    return {name: answer["users"][name] for name in ("total", "changed", "unchanged")}
+
+
+def _expected_users(counts: dict[int, Counts]) -> dict[str, int]:
+    changed = sum(count.outcome == "changed" for count in counts.values())
+    return {"total": len(counts), "changed": changed, "unchanged": len(counts) - changed}
+
+
+def _rows(answer: dict[str, Any]) -> Counts:
+    return Counts(**answer["rows"])
+
+
+def _reported(installation: Installation, job: int) -> list[dict[str, str]]:
+    text = installation.run("job", "report", f"{job}", "--format", "csv")
+    return sorted(csv.DictReader(io.StringIO(text, newline="")), key=lambda line: int(line["user_id"]))
+
+
+def _expected_report(system: System, counts: dict[int, Counts]) -> list[dict[str, str]]:
+    return [
+        {
+            "user_id": f"{user}",
+            "login": system.tables["users"][user,]["login"],
+            "outcome": count.outcome,
+            "attempts_erased": f"{count.attempts_erased}",
+            "chapters_reset": f"{count.chapters_reset}",
+            "courses_reset": f"{count.courses_reset}",
+            "error": "",
+        }
+        for user, count in sorted(counts.items())
+    ]
+
+
+def _say(line: str) -> None:
+    print(line)  # noqa: T201 - shown by `pytest -rP`
+
+
+def _figures(reset: Reset, status: dict[str, Any], rows: Counts) -> str:
+    begun, ended = (datetime.fromisoformat(status[name]) for name in ("created_at", "finished_at"))
+    seconds = (ended - begun).total_seconds()
+    return (
+        f"{reset.name}: {len(reset.users)} users; {rows.attempts_erased} attempts, "
+        f"{rows.chapters_reset} chapters and {rows.courses_reset} courses; {seconds:.2f} s from submit to the end, "
+        f"{len(reset.users) / max(seconds, 0.001):.0f} users/s"
+    )
