@@ -91,8 +91,7 @@ def worker_environment(settings: Settings, environment: Mapping[str, str]) -> di
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     values["home"] = settings.home.absolute()
     ours = {f"{_PREFIX}{name.upper()}": value for name, value in values.items()}
-    # Celery would otherwise take SIGTERM for an order to drop what it does.
-    others = {name: value for name, value in environment.items() if name not in {*ours, "REMAP_SIGTERM"}}
+    others = {name: value for name, value in environment.items() if name not in ours}
     return others | {name: str(value) for name, value in ours.items() if value is not None}
 
 
@@ -160,11 +159,13 @@ class WorkerProcess:
         self.grace_seconds = min(settings.shutdown_seconds, MAX_GRACE_SECONDS)
         home = settings.home.absolute() if settings.broker_url is None else None
         self._code: int | None = None
+        environment = worker_environment(settings, os.environ)
+        environment.pop("REMAP_SIGTERM", None)  # the guard's SIGTERM asks to finish, never to drop
         self._guard = subprocess.Popen(
             guard.command_line(self.grace_seconds, home, list(command)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=worker_environment(settings, os.environ),
+            env=environment,
             start_new_session=True,  # a Ctrl-C at the terminal must not reach it
         )
 

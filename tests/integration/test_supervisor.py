@@ -129,7 +129,7 @@ def start_tree(tmp_path: Path) -> Iterator[StartTree]:
 
 
 def test_an_interrupt_lets_the_running_task_finish_and_ends_everything(start_tree: StartTree) -> None:
-    tree = start_tree()
+    tree = start_tree(REMAP_SIGTERM="SIGQUIT")
     tree.await_log(" ready.")
     task = tree.run_task()
 
@@ -272,11 +272,10 @@ def test_the_wait_before_a_new_start_grows_until_it_is_given_up() -> None:
 def test_the_worker_finds_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = Settings(home=tmp_path, database_url="postgresql://host/name", lease_seconds=7.5, window=3)
     environment = worker_environment(
-        given, {"TRAINING_RESET_BROKER_URL": "redis://elsewhere", "REMAP_SIGTERM": "SIGQUIT", "HOME": "/root"}
+        given, {"TRAINING_RESET_BROKER_URL": "redis://elsewhere", "HOME": "/root"}
     )
 
     assert environment["HOME"] == "/root"
-    assert "REMAP_SIGTERM" not in environment
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Settings() == given
