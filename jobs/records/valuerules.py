@@ -86,9 +86,11 @@ def _time(column: Column[Any], dialect: str) -> _Rule:
         return or_(column < least, column >= beyond), problem
     stored = type_coerce(column, Text)
     whole_seconds = func.substr(stored, 1, 19)
-    # A day that its month does not have is silently moved by strftime, and so gives another text.
-    same = func.coalesce(func.strftime("%Y-%m-%d %H:%M:%S", whole_seconds) == whole_seconds, false())
-    return or_(not_(stored.op("GLOB")(_SQLITE_TIME)), not_(same), stored < "0001"), problem
+    # Adding no days moves a day that its month does not have, which then gives another text.
+    moved = func.strftime("%Y-%m-%d %H:%M:%S", whole_seconds, "+0 days")
+    exists = func.coalesce(moved == whole_seconds, false())
+    year_nought = func.substr(stored, 1, 4) == "0000"
+    return or_(not_(stored.bool_op("GLOB")(_SQLITE_TIME)), not_(exists), year_nought), problem
 
 
 _RULES: dict[type[object], tuple[tuple[str, ...], Callable[[Column[Any], str], _Rule]]] = {

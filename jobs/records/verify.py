@@ -43,7 +43,7 @@ class Finding:
 
 
 def verify_records(database: Database) -> Iterator[Finding]:
-    """Check all records in one snapshot; give each broken rule, table by table, in order of keys.
+    """Check all records in one snapshot; give each broken rule, table by table and column by column.
 
     The transaction lives as long as the iterator.
     """
