@@ -79,7 +79,7 @@ def worker_command(
 ) -> list[str]:
     """Give the command line of a Celery worker as this system wants it."""
     return [
-        *(sys.executable, "-P", "-m", "celery", "-A", application, "worker"),
+        *(sys.executable, "-P", "-m", "worker", "-A", application, "worker"),
         *("--without-gossip", "--without-mingle", "--hostname", f"training-reset-{os.getpid()}@%h"),
         *("--concurrency", str(concurrency), "--loglevel", log_level),
         *celery_arguments,

@@ -52,17 +52,17 @@ class Tree:
         self.home = directory / "home"
         self.directory = directory
         (directory / "standin.py").write_text(APPLICATION)
+        (directory / "jobs.py").write_text("raise SystemExit('the wrong jobs')")
         self._log = directory / "log"
         with self._log.open("w") as log:
             self.process = psutil.Popen(
-                [sys.executable, "-c", SUPERVISOR, application],
+                [sys.executable, "-P", "-c", SUPERVISOR, application],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=os.environ
-                | {"TRAINING_RESET_HOME": str(self.home), "PYTHONPATH": str(directory)}
-                | environment,
+                cwd=directory,  # where Celery finds the stand-in, but this program not the wrong jobs
+                env=os.environ | {"TRAINING_RESET_HOME": str(self.home)} | environment,
             )
         self.started: dict[int, psutil.Process] = {self.process.pid: self.process}
 
@@ -244,7 +244,7 @@ def test_a_worker_that_died_is_started_again(start_tree: StartTree) -> None:
     tree = start_tree()
     tree.await_log(" ready.")
     before = tree.notice()
-    worker = min((process for process in before if " -m celery" in " ".join(process.cmdline())), key=age)
+    worker = min((process for process in before if " -m worker " in " ".join(process.cmdline())), key=age)
 
     worker.kill()
 
@@ -283,7 +283,7 @@ def test_the_worker_finds_the_same_settings(tmp_path: Path, monkeypatch: pytest.
 
 def test_options_for_celery_come_last_so_that_they_win() -> None:
     command = worker_command("worker.app", 2, "INFO", ["--concurrency", "5"])
-    assert command[1:7] == ["-P", "-m", "celery", "-A", "worker.app", "worker"]
+    assert command[1:7] == ["-P", "-m", "worker", "-A", "worker.app", "worker"]
     assert command[-4:] == ["--loglevel", "INFO", "--concurrency", "5"]
 
 
