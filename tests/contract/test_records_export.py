@@ -153,7 +153,7 @@ def test_no_file_has_its_name_before_all_are_written(database: Database, tmp_pat
 
 
 def export_until_a_file_is_too_large(url: str, out: Path, *, ending: str) -> subprocess.CompletedProcess[str]:
-    """Export in a process that the kernel stops, by a signal or an error, when a file passes 100,000 bytes."""
+    """Export in a process that the kernel stops when a file passes 100,000 bytes: by a signal or an error."""
     database = Database(url)
     generate_records(database, users=3000)
     database.close()
