@@ -22,9 +22,7 @@ from commands.request import preview_group, submit_group
 from commands.serve import up, worker
 
 
-@click.group(
-    name="training-reset", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(name="training-reset", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--database-url", help="SQLite or PostgreSQL; default: SQLite in the data directory.")
 @click.option("--broker-url", help="Redis or Valkey; default: the embedded one in the data directory.")
 @click.option("--as", "actor", metavar="LOGIN", help="Who acts; default: TRAINING_RESET_ACTOR.")

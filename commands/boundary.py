@@ -1,7 +1,6 @@
 """The one place where an error becomes a line on stderr and an exit code."""
 
 import json
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -37,45 +36,46 @@ def exit_code_of(error: BaseException, arguments: Sequence[str]) -> int:
     if message:
         if "--json" in options:
             body = {"error": {"code": name, "message": message, **data}}
-            print(json.dumps(body, default=str), file=sys.stderr)
+            click.echo(json.dumps(body, default=str), err=True)
         else:
-            print(f"error: {message}", file=sys.stderr)
+            click.echo(f"error: {message}", err=True)
     return code
 
 
 def _describe(error: BaseException) -> tuple[int, str, str, dict[str, object]]:
+    """Give exit code, name, sentence and data; an empty sentence says nothing."""
     match error:
         case errors.TrainingResetError():
             code = next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
             return code, error.code, error.message, error.data
-        case click.exceptions.Exit():
-            return error.exit_code, "exit", "", {}
-        case click.Abort() | KeyboardInterrupt():
+        case click.exceptions.ClickException() | click.exceptions.Exit() | click.Abort():
+            return (*_describe_click(error), {})
+        case KeyboardInterrupt():
             return INTERRUPTED, "interrupted", "interrupted", {}
-        case click.UsageError():
-            where = error.ctx.command_path if error.ctx else "training-reset"
-            return USAGE, "usage", f"{error.format_message()} See '{where} --help'.", {}
-        case click.ClickException():
-            return error.exit_code, "refused", error.format_message(), {}
-        case OperationalError():
-            return (
-                DATABASE,
-                "database_unavailable",
-                f"the database failed: {first_line(error)}; {_MEND_DATABASE}",
-                {},
-            )
-        case DBAPIError():
-            return (
-                UNEXPECTED,
-                "unexpected",
-                f"the database refused: {first_line(error)}; {_MEND_UNEXPECTED}",
-                {},
-            )
         case SystemExit():
             return error.code if isinstance(error.code, int) else UNEXPECTED, "exit", "", {}
-        case _:
-            text = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
-            return UNEXPECTED, "unexpected", f"{text}; {_MEND_UNEXPECTED}", {}
+        case DBAPIError():
+            return (*_describe_database(error), {})
+    text = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
+    return UNEXPECTED, "unexpected", f"{text}; {_MEND_UNEXPECTED}", {}
+
+
+def _describe_click(error: click.ClickException | click.exceptions.Exit | click.Abort) -> tuple[int, str, str]:
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code, "exit", ""
+        case click.Abort():
+            return INTERRUPTED, "interrupted", "interrupted"
+        case click.UsageError():
+            where = error.ctx.command_path if error.ctx else "training-reset"
+            return USAGE, "usage", f"{error.format_message()} See '{where} --help'."
+    return error.exit_code, "refused", error.format_message()
+
+
+def _describe_database(error: DBAPIError) -> tuple[int, str, str]:
+    if isinstance(error, OperationalError):
+        return DATABASE, "database_unavailable", f"the database failed: {first_line(error)}; {_MEND_DATABASE}"
+    return UNEXPECTED, "unexpected", f"the database refused: {first_line(error)}; {_MEND_UNEXPECTED}"
 
 
 _MEND_DATABASE = "run 'training-reset doctor'"

@@ -83,7 +83,7 @@ class _Commands:
             raise click.ClickException(f"{shlex.join(arguments)} ended with exit code {process.returncode}")
 
 
-_PROGRAM = (sys.executable, "-m", "cli")
+_PROGRAM = (sys.executable, "-P", "-m", "cli")
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -96,9 +96,7 @@ def _serving(home: Path) -> Iterator[None]:
     """Run `up` beside the demo until the demo ends, however it ends."""
     log_name = home / "up.log"
     with log_name.open("wb") as log:
-        process = subprocess.Popen(
-            [*_PROGRAM, "up"], env=_environment(home), stdout=log, stderr=log, process_group=0
-        )
+        process = subprocess.Popen([*_PROGRAM, "up"], env=_environment(home), stdout=log, stderr=log, process_group=0)
     try:
         _wait_for_worker(home, process, log_name)
         yield
@@ -110,9 +108,7 @@ def _serving(home: Path) -> Iterator[None]:
 def _wait_for_worker(home: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        doctor = subprocess.run(
-            [*_PROGRAM, "doctor"], env=_environment(home), capture_output=True, check=False
-        )
+        doctor = subprocess.run([*_PROGRAM, "doctor"], env=_environment(home), capture_output=True, check=False)
         if doctor.returncode == 0:
             return
         time.sleep(_POLL_SECONDS)

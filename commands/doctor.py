@@ -39,22 +39,16 @@ class Unwell(click.ClickException):
 @pass_invocation
 def doctor(invocation: Invocation) -> None:
     """Check every dependency and setting, a line each, with the mend for what fails."""
-    findings = [
-        finding for check in (_home, _database, _broker, _workers) for finding in _run(check, invocation)
-    ]
+    findings = [finding for check in (_home, _database, _broker, _workers) for finding in _run(check, invocation)]
     for finding in findings:
         if invocation.as_json:
-            print_json(
-                {"check": finding.check, "ok": not finding.mend, "found": finding.found, "mend": finding.mend}
-            )
+            print_json({"check": finding.check, "ok": not finding.mend, "found": finding.found, "mend": finding.mend})
         else:
             mend = f"; {finding.mend}" if finding.mend else ""
             click.echo(f"{'FAIL' if finding.mend else 'ok  '}  {finding.check:<12} {finding.found}{mend}")
     failed = [finding.check for finding in findings if finding.mend]
     if failed:
-        raise Unwell(
-            f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}; see their mends above"
-        )
+        raise Unwell(f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}; see their mends above")
 
 
 Check = Callable[[Invocation], Iterator[Finding]]
@@ -107,9 +101,7 @@ def _broker(invocation: Invocation) -> Iterator[Finding]:
             info = client.info()
         except redis.ConnectionError as error:
             if invocation.settings.broker_url is None:
-                yield Finding(
-                    "broker", "the embedded broker does not run", "start it with 'training-reset up'"
-                )
+                yield Finding("broker", "the embedded broker does not run", "start it with 'training-reset up'")
                 return
             raise error from None
         version = str(info.get("redis_version", "0"))

@@ -38,9 +38,7 @@ def job_group() -> None:
 @pass_invocation
 def list_jobs(invocation: Invocation, *, states: tuple[str, ...], mine: bool, limit: int) -> None:
     """List jobs, newest first."""
-    found = invocation.administration.jobs(
-        states=tuple(JobState(state) for state in states), mine=mine, limit=limit
-    )
+    found = invocation.administration.jobs(states=tuple(JobState(state) for state in states), mine=mine, limit=limit)
     if invocation.as_json:
         for status in found:
             print_json(status_object(status))
@@ -127,6 +125,4 @@ def _open(output: Path | None) -> Iterator[TextIO]:
             yield file
         unfinished.replace(output)
     except OSError as error:
-        raise InputRefused(
-            f"the report cannot be written to {output} ({error.strerror}); name another file"
-        ) from error
+        raise InputRefused(f"the report cannot be written to {output} ({error.strerror}); name another file") from error

@@ -55,13 +55,9 @@ def user_group() -> None:
 
 @user_group.command("list")
 @click.option("--location", metavar="ID|all", help="Default: where you stand.")
-@click.option(
-    "--content-role", "content_roles", type=Ids(), multiple=True, help="Only who holds one of these."
-)
+@click.option("--content-role", "content_roles", type=Ids(), multiple=True, help="Only who holds one of these.")
 @pass_invocation
-def list_users(
-    invocation: Invocation, *, location: str | None, content_roles: tuple[tuple[int, ...], ...]
-) -> None:
+def list_users(invocation: Invocation, *, location: str | None, content_roles: tuple[tuple[int, ...], ...]) -> None:
     """List the users of a location."""
     found = invocation.administration.users(read_location(location), flatten(content_roles))
     if invocation.as_json:

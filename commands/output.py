@@ -136,12 +136,12 @@ def status_text(status: JobStatus) -> str:
         f"job {job.id}: {KIND_NAMES[job.kind.value]} at {location_name(status.location)}",
         f"  state     {job.state.value}{why}",
         f"  asked by  {job.actor_login}: {job.reason}",
-        f"  users     {totals.done:,} of {job.users_total:,} done: {totals.changed:,} changed, "
-        f"{totals.unchanged:,} unchanged, {totals.failed:,} failed",
-        f"  rows      {rows.attempts_erased:,} attempts erased, {rows.chapters_reset:,} chapters "
-        f"and {rows.courses_reset:,} courses reset",
-        f"  chunks    {totals.chunks_done:,} done, {totals.chunks_in_flight:,} in flight, "
-        f"{totals.chunks_retried:,} retried",
+        f"  users     {totals.done:,} of {job.users_total:,} done",
+        f"  outcomes  {totals.changed:,} changed, {totals.unchanged:,} unchanged, {totals.failed:,} failed",
+        f"  attempts  {rows.attempts_erased:,} erased",
+        f"  chapters  {rows.chapters_reset:,} reset",
+        f"  courses   {rows.courses_reset:,} reset",
+        f"  chunks    {totals.chunks_done:,} done, {totals.chunks_in_flight:,} in flight, {totals.chunks_retried:,} retried",
         f"  speed     {status.users_per_second:,.1f} users a second, time left {left}",
         f"  created   {time_text(job.created_at)}",
     ]

@@ -76,9 +76,7 @@ def verify(invocation: Invocation) -> None:
         else:
             click.echo(str(finding))
     if broken:
-        raise BrokenRecords(
-            f"{broken} places break the rules of the records; correct them in the learning system"
-        )
+        raise BrokenRecords(f"{broken} places break the rules of the records; correct them in the learning system")
     invocation.say("every rule holds")
 
 
@@ -94,9 +92,7 @@ def _print_counts(invocation: Invocation, counts: dict[str, int]) -> None:
 
 
 def _print_records(records: UserRecords) -> None:
-    click.echo(
-        f"user {records.id}  {records.login}  {records.name}  location {records.location_id}  {records.access}"
-    )
+    click.echo(f"user {records.id}  {records.login}  {records.name}  location {records.location_id}  {records.access}")
     click.echo("\ncourses")
     print_table(
         ("id", "name", "status", "started", "completed"),

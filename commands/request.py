@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -13,7 +12,7 @@ from commands.usersfile import read_users_file
 from commands.waiting import after_submit
 from commands.words import Ids, Moment, MomentOrAge, Users, flatten, split_users
 from jobs.errors import InputRefused
-from jobs.model import Kind
+from jobs.model import Job, Kind
 from jobs.scope import PRIORITIES, ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.services import UsersChanged
 
@@ -31,9 +30,7 @@ def _stack(*options: Command) -> Callable[[Command], Command]:
 
 user_options = _stack(
     click.option("--user", "users", type=Users(), multiple=True, help="Users, by id or login."),
-    click.option(
-        "--users-file", metavar="FILE|-", help="One id or login a line, or CSV with a column id or login."
-    ),
+    click.option("--users-file", metavar="FILE|-", help="One id or login a line, or CSV with a column id or login."),
     click.option("--all-users", is_flag=True, help="Every user of the location."),
     click.option("--exclude-user", "excluded", type=Users(), multiple=True, help="But not these."),
     click.option("--location", metavar="ID|all", help="Default: where you stand; all for super users only."),
@@ -47,9 +44,7 @@ content_role_option = click.option(
 )
 training_options = _stack(
     content_role_option,
-    click.option(
-        "--category", "categories", type=Ids(), multiple=True, help="All courses of these categories."
-    ),
+    click.option("--category", "categories", type=Ids(), multiple=True, help="All courses of these categories."),
     click.option("--course", "courses", type=Ids(), multiple=True, help="Whole courses."),
     click.option("--chapter", "chapters", type=Ids(), multiple=True, help="Single chapters."),
     click.option("--all-content", is_flag=True, help="Every course and chapter."),
@@ -66,12 +61,8 @@ in_progress_options = _stack(
 job_options = _stack(
     click.option("--reason", required=True, help="Why these records are reset."),
     click.option("--priority", type=click.Choice(list(PRIORITIES)), default="normal", show_default=True),
-    click.option(
-        "--max-rate", type=float, metavar="USERS_PER_SECOND", help="At most so many users a second."
-    ),
-    click.option(
-        "--chunk-size", default="auto", metavar="N|auto", show_default=True, help="Users of a chunk."
-    ),
+    click.option("--max-rate", type=float, metavar="USERS_PER_SECOND", help="At most so many users a second."),
+    click.option("--chunk-size", default="auto", metavar="N|auto", show_default=True, help="Users of a chunk."),
     click.option("--not-before", type=Moment(), help="Hold the job until then."),
     click.option("--idempotency-key", metavar="KEY", help="The same key and words give the same job."),
     click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal."),
@@ -97,7 +88,7 @@ def submit_group() -> None:
 @pass_invocation
 def preview_training(invocation: Invocation, /, *, list_users: bool, **words: Any) -> None:  # noqa: ANN401
     """[203] Reset training data."""
-    _preview(invocation, training_request(**words), list_users=list_users)
+    _preview(invocation, training_request(words), list_users=list_users)
 
 
 @preview_group.command("in-progress")
@@ -107,7 +98,7 @@ def preview_training(invocation: Invocation, /, *, list_users: bool, **words: An
 @pass_invocation
 def preview_in_progress(invocation: Invocation, /, *, list_users: bool, **words: Any) -> None:  # noqa: ANN401
     """[204] Reset "In Progress" data."""
-    _preview(invocation, in_progress_request(**words), list_users=list_users)
+    _preview(invocation, in_progress_request(words), list_users=list_users)
 
 
 @submit_group.command("training")
@@ -117,7 +108,7 @@ def preview_in_progress(invocation: Invocation, /, *, list_users: bool, **words:
 @pass_invocation
 def submit_training(invocation: Invocation, /, **words: Any) -> None:  # noqa: ANN401
     """[203] Reset training data: erase past attempts, put chapters and courses back to Incomplete."""
-    _submit(invocation, training_request, words)
+    _submit(invocation, training_request(words), words)
 
 
 @submit_group.command("in-progress")
@@ -127,7 +118,7 @@ def submit_training(invocation: Invocation, /, **words: Any) -> None:  # noqa: A
 @pass_invocation
 def submit_in_progress(invocation: Invocation, /, **words: Any) -> None:  # noqa: ANN401
     """[204] Reset "In Progress" data: put what is in progress back to Not Started; erase no attempt."""
-    _submit(invocation, in_progress_request, words)
+    _submit(invocation, in_progress_request(words), words)
 
 
 for _group, _training, _in_progress in (
@@ -138,78 +129,53 @@ for _group, _training, _in_progress in (
     _group.add_command(_in_progress, "204")
 
 
-def training_request(
-    *,
-    categories: tuple[tuple[int, ...], ...],
-    courses: tuple[tuple[int, ...], ...],
-    chapters: tuple[tuple[int, ...], ...],
-    content_roles: tuple[tuple[int, ...], ...],
-    all_content: bool,
-    cutoff: datetime | timedelta | None,
-    **users: Any,  # noqa: ANN401
-) -> ResetRequest:
+def training_request(words: dict[str, Any]) -> ResetRequest:
     """Read the words of [203]."""
     content = ContentSelection(
-        content_roles=flatten(content_roles),
-        categories=flatten(categories),
-        courses=flatten(courses),
-        chapters=flatten(chapters),
-        all_content=all_content,
+        content_roles=flatten(words["content_roles"]),
+        categories=flatten(words["categories"]),
+        courses=flatten(words["courses"]),
+        chapters=flatten(words["chapters"]),
+        all_content=words["all_content"],
     )
-    return _request(Kind.TRAINING, content, cutoff, **users)
+    return _request(Kind.TRAINING, content, words)
 
 
-def in_progress_request(
-    *,
-    id_type: str | None,
-    ids: tuple[tuple[int, ...], ...],
-    content_roles: tuple[tuple[int, ...], ...],
-    all_content: bool,
-    all_chapters: bool,
-    cutoff: datetime | timedelta | None,
-    **users: Any,  # noqa: ANN401
-) -> ResetRequest:
+def in_progress_request(words: dict[str, Any]) -> ResetRequest:
     """Read the words of [204]."""
+    id_type, ids = words["id_type"], flatten(words["ids"])
     if (id_type is None) != (not ids):
         raise click.UsageError("--id-type and --id go together: the one says what the ids of the other are.")
-    field = {None: "chapters", "chapter": "chapters", "course": "courses", "category": "categories"}[id_type]
     content = ContentSelection(
-        content_roles=flatten(content_roles),
-        all_content=all_content,
-        all_chapters=all_chapters,
-        **{field: flatten(ids)},
+        content_roles=flatten(words["content_roles"]),
+        categories=ids if id_type == "category" else (),
+        courses=ids if id_type == "course" else (),
+        chapters=ids if id_type == "chapter" else (),
+        all_content=words["all_content"],
+        all_chapters=words["all_chapters"],
     )
-    return _request(Kind.IN_PROGRESS, content, cutoff, **users)
+    return _request(Kind.IN_PROGRESS, content, words)
 
 
-def _request(
-    kind: Kind,
-    content: ContentSelection,
-    cutoff: datetime | timedelta | None,
-    *,
-    users: tuple[tuple[str, ...], ...],
-    users_file: str | None,
-    all_users: bool,
-    excluded: tuple[tuple[str, ...], ...],
-    location: str | None,
-) -> ResetRequest:
-    ids, logins = split_users(flatten(users))
-    if users_file is not None:
-        file_ids, file_logins = read_users_file(users_file)
-        ids, logins = ids + file_ids, logins + file_logins
-    excluded_ids, excluded_logins = split_users(flatten(excluded))
+def _request(kind: Kind, content: ContentSelection, words: dict[str, Any]) -> ResetRequest:
+    users = _users(words)
     return ResetRequest(
-        kind=kind,
-        users=UserSelection(
-            ids=ids,
-            logins=logins,
-            all_users=all_users,
-            excluded_ids=excluded_ids,
-            excluded_logins=excluded_logins,
-        ),
-        content=content,
-        location=read_location(location),
-        cutoff=cutoff,
+        kind=kind, users=users, content=content, location=read_location(words["location"]), cutoff=words["cutoff"]
+    )
+
+
+def _users(words: dict[str, Any]) -> UserSelection:
+    ids, logins = split_users(flatten(words["users"]))
+    if words["users_file"] is not None:
+        file_ids, file_logins = read_users_file(words["users_file"])
+        ids, logins = ids + file_ids, logins + file_logins
+    excluded_ids, excluded_logins = split_users(flatten(words["excluded"]))
+    return UserSelection(
+        ids=ids,
+        logins=logins,
+        all_users=words["all_users"],
+        excluded_ids=excluded_ids,
+        excluded_logins=excluded_logins,
     )
 
 
@@ -223,24 +189,17 @@ def read_location(word: str | None) -> Any:  # noqa: ANN401 - an id, "all" or No
     return ids[0]
 
 
-def _options(
-    *,
-    priority: str,
-    chunk_size: str,
-    reason: str,
-    max_rate: float | None,
-    not_before: datetime | None,
-    key: str | None,
-) -> JobOptions:
-    if chunk_size != "auto" and not chunk_size.isdecimal():
-        raise click.UsageError(f"--chunk-size takes a whole number or auto, not {chunk_size!r}.")
+def _options(words: dict[str, Any]) -> JobOptions:
+    size = words["chunk_size"]
+    if size != "auto" and not size.isdecimal():
+        raise click.UsageError(f"--chunk-size takes a whole number or auto, not {size!r}.")
     options = JobOptions(
-        reason=reason,
-        priority=PRIORITIES[priority],
-        max_rate=max_rate,
-        chunk_size=None if chunk_size == "auto" else int(chunk_size),
-        not_before=not_before,
-        idempotency_key=key,
+        reason=words["reason"],
+        priority=PRIORITIES[words["priority"]],
+        max_rate=words["max_rate"],
+        chunk_size=None if size == "auto" else int(size),
+        not_before=words["not_before"],
+        idempotency_key=words["idempotency_key"],
     )
     options.check()
     return options
@@ -257,24 +216,18 @@ def _preview(invocation: Invocation, request: ResetRequest, *, list_users: bool)
             click.echo(f"{user_id}\t{login}")
 
 
-def _submit(invocation: Invocation, read: Callable[..., ResetRequest], words: dict[str, Any]) -> None:
-    follow = {name: words.pop(name) for name in ("wait", "watch")}
-    yes = words.pop("yes")
-    options = _options(
-        key=words.pop("idempotency_key"),
-        **{name: words.pop(name) for name in ("priority", "chunk_size", "reason", "max_rate", "not_before")},
-    )
-    request = read(**words)
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError("there is no terminal to ask at; give --yes.")
-    if yes:
+def _submit(invocation: Invocation, request: ResetRequest, words: dict[str, Any]) -> None:
+    options = _options(words)
+    if words["yes"]:
         job, new = invocation.administration.submit(request, options)
-    else:
+    elif sys.stdin.isatty() and sys.stderr.isatty():
         job, new = _ask_and_submit(invocation, request, options)
-    after_submit(invocation, job, new=new, **follow)
+    else:
+        raise click.UsageError("there is no terminal to ask at; give --yes.")
+    after_submit(invocation, job, new=new, wait=words["wait"], watch=words["watch"])
 
 
-def _ask_and_submit(invocation: Invocation, request: ResetRequest, options: JobOptions) -> Any:  # noqa: ANN401
+def _ask_and_submit(invocation: Invocation, request: ResetRequest, options: JobOptions) -> tuple[Job, bool]:
     """Show the preview and ask; again, when the users changed between the answer and the freeze."""
     while True:
         preview = invocation.administration.preview(request)

@@ -8,6 +8,7 @@ import click
 from commands.context import Invocation, pass_invocation
 from jobs.store.migrate import upgrade
 from jobs.store.version import require_schema
+from worker.logs import configure_logging
 from worker.supervisor import run_worker_tree, worker_command, worker_environment
 
 _CONCURRENCY = min(os.cpu_count() or 1, 4)
@@ -54,6 +55,7 @@ def _prepare(invocation: Invocation) -> None:
     """Refuse to serve a database that is not there, before anything is started."""
     require_schema(invocation.database)
     invocation.database.close()
+    configure_logging()
 
 
 def _log_level(invocation: Invocation) -> str:

@@ -9,7 +9,6 @@ from typing import TextIO
 from commands.words import split_users
 from jobs.errors import InputRefused
 
-
 _MOST_SHOWN = 20
 
 
@@ -27,13 +26,9 @@ def read_users_file(name: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
             with Path(name).open(encoding="utf-8-sig", newline="") as file:
                 ids, logins = _read(file, name)
     except OSError as error:
-        raise InputRefused(
-            f"the users file {name} cannot be read ({error.strerror}); check its name"
-        ) from error
+        raise InputRefused(f"the users file {name} cannot be read ({error.strerror}); check its name") from error
     except UnicodeDecodeError as error:
-        raise InputRefused(
-            f"the users file {name} is not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from error
+        raise InputRefused(f"the users file {name} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     if not ids and not logins:
         raise InputRefused(f"the users file {name} names nobody; give one id or login a line")
     return ids, logins
@@ -50,9 +45,7 @@ def _read(file: TextIO, name: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
             values = list(_column(lines, header.index(column), name))
             return _by_column(values, column, name)
     if len(header) > 1:
-        raise InputRefused(
-            f"the users file {name} has columns but none is called id or login; name one of them so"
-        )
+        raise InputRefused(f"the users file {name} has columns but none is called id or login; name one of them so")
     return split_users((first.strip(), *(line.strip() for line in lines)))
 
 
@@ -67,9 +60,7 @@ def _lines(file: TextIO, name: str) -> Iterator[str]:
 def _column(lines: Iterable[str], position: int, name: str) -> Iterator[str]:
     for row in csv.reader(lines):
         if len(row) <= position or not row[position].strip():
-            raise InputRefused(
-                f"the users file {name} has a row without a user: {','.join(row)[:80]!r}; complete it"
-            )
+            raise InputRefused(f"the users file {name} has a row without a user: {','.join(row)[:80]!r}; complete it")
         yield row[position].strip()
 
 

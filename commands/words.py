@@ -18,9 +18,7 @@ class Ids(click.ParamType[tuple[int, ...]]):
 
     name = "ID[,ID…]"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """Give the ids, or fail naming all the words that are no whole numbers."""
         if isinstance(value, tuple):
             return value
@@ -36,9 +34,7 @@ class Users(click.ParamType[tuple[str, ...]]):
 
     name = "ID|LOGIN[,…]"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Give the words, or fail at an empty one."""
         if isinstance(value, tuple):
             return value
@@ -68,9 +64,7 @@ class MomentOrAge(click.ParamType[datetime | timedelta]):
 
     name = "DATE|AGE"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime | timedelta:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime | timedelta:
         """Give an aware time, or the age."""
         if isinstance(value, datetime | timedelta):
             return value

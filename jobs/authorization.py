@@ -85,7 +85,5 @@ def require_named(login: str | None) -> str:
 
     """
     if not login:
-        raise InputRefused(
-            "nobody is named as acting; give --as LOGIN before the command or set TRAINING_RESET_ACTOR"
-        )
+        raise InputRefused("nobody is named as acting; give --as LOGIN before the command or set TRAINING_RESET_ACTOR")
     return login

@@ -68,9 +68,7 @@ def fill_window(free: int, candidates: Sequence[Candidate], now: datetime) -> li
     allotted: list[Allotment] = []
     waiting = {candidate.job_id: candidate for candidate in candidates}
     for _ in range(free):
-        ready = [
-            c for c in waiting.values() if c.remaining > 0 and (c.not_before is None or c.not_before <= now)
-        ]
+        ready = [c for c in waiting.values() if c.remaining > 0 and (c.not_before is None or c.not_before <= now)]
         if not ready:
             break
         chosen = min(ready, key=lambda c: (-c.priority, c.in_flight, c.job_id))

@@ -60,9 +60,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Read over one snapshot; writes nothing."""
         options: dict[str, Any] = (
-            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            if self.dialect == "postgresql"
-            else {}
+            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.dialect == "postgresql" else {}
         )
         with self._connect() as connection, connection.execution_options(**options).begin():
             yield connection

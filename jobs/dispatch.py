@@ -17,7 +17,7 @@ Publish = Callable[[int], None]
 """Send the message of one chunk; raises PublishFailed if it may not have arrived."""
 
 
-class PublishFailed(Exception):  # noqa: N818 - reads best where it is caught
+class PublishFailed(Exception):
     """The broker did not take a message. Housekeeping sends it again."""
 
 
@@ -77,9 +77,7 @@ def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int
     if free <= 0:
         return []
     jobs = {job.id: job for job in job_rows.find_unfinished(connection) if _may_dispatch(job)}
-    limits = Limits(
-        start=settings.chunk_size_start, largest=settings.chunk_size_max, seconds=settings.chunk_seconds
-    )
+    limits = Limits(start=settings.chunk_size_start, largest=settings.chunk_size_max, seconds=settings.chunk_seconds)
     candidates = [_candidate(connection, job, in_flight.get(job.id, 0), limits) for job in jobs.values()]
     chunk_ids = []
     position = {job.id: job.next_ordinal for job in jobs.values()}

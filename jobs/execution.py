@@ -74,9 +74,7 @@ class ChunkRunner:
                 connection, chunk_id, self._owner, self._limits.chunk_deadline_seconds
             )
             if claim is not None:
-                job_rows.set_state_if_allowed(
-                    connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED
-                )
+                job_rows.set_state_if_allowed(connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED)
         return claim
 
     def _run_until_stable(self, claim: Claim) -> bool:

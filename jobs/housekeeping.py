@@ -94,9 +94,7 @@ class Housekeeper:
 
     def _move_jobs_on(self) -> None:
         with self.database.write() as connection:
-            lease_rows.remove_lapsed_workers(
-                connection, _FORGET_WORKERS_AFTER_LEASES * self.settings.lease_seconds
-            )
+            lease_rows.remove_lapsed_workers(connection, _FORGET_WORKERS_AFTER_LEASES * self.settings.lease_seconds)
             for job in job_rows.find_unfinished(connection):
                 if job.state is JobState.RUNNING:
                     job_rows.finish_if_complete(connection, job.id)

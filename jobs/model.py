@@ -70,10 +70,7 @@ EDGES: tuple[Edge, ...] = (
     Edge(JobState.RUNNING, JobState.HOLDING, "The system makes it wait, and says why."),
     Edge(JobState.HOLDING, JobState.QUEUED, "What made it wait is over, before its first chunk."),
     Edge(JobState.HOLDING, JobState.RUNNING, "What made it wait is over."),
-    *(
-        Edge(state, JobState.PAUSING, f"Its pause was asked for while it {why}.")
-        for state, why in _STOPPABLE.items()
-    ),
+    *(Edge(state, JobState.PAUSING, f"Its pause was asked for while it {why}.") for state, why in _STOPPABLE.items()),
     Edge(JobState.PAUSING, JobState.PAUSED, "No chunk is in flight any more, so nothing can commit."),
     Edge(JobState.PAUSED, JobState.QUEUED, "It was resumed."),
     *(
@@ -122,9 +119,7 @@ class Rows:
     courses_reset: int = 0
 
     def __add__(self, other: Self) -> "Rows":
-        return Rows(
-            **{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Rows)}
-        )
+        return Rows(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Rows)})
 
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) for field in fields(Rows))

@@ -52,7 +52,7 @@ class RecordKeeping:
         if unfinished:
             listed = ", ".join(str(job.id) for job in unfinished)
             raise Conflict(
-                f"jobs {listed} have not ended, and an import would pull the records from under them; wait for their end"
+                f"jobs {listed} have not ended and an import would pull the records from under them; wait for their end"
             )
         return import_records(self._database, directory, replace=replace, progress=progress)
 

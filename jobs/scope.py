@@ -128,9 +128,7 @@ class JobOptions:
         if self.max_rate is not None and not 0 < self.max_rate < float("inf"):
             raise InputRefused(f"--max-rate {self.max_rate:g} is not above 0; give users a second")
         if self.chunk_size is not None and not 1 <= self.chunk_size <= MAX_CHUNK_SIZE:
-            raise InputRefused(
-                f"--chunk-size {self.chunk_size} is out of range; give 1 to {MAX_CHUNK_SIZE}, or auto"
-            )
+            raise InputRefused(f"--chunk-size {self.chunk_size} is out of range; give 1 to {MAX_CHUNK_SIZE}, or auto")
         if self.idempotency_key is not None and not self.idempotency_key.strip():
             raise InputRefused(
                 "the idempotency key is blank; give --idempotency-key a word of your own or leave it out"

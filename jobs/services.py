@@ -5,7 +5,6 @@ the workers, nor how anything is shown.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,14 +14,22 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs import authorization
 from jobs.database import Database, read_now
-from jobs.errors import Conflict, InputRefused, NotFound
+from jobs.errors import Conflict, NotFound
 from jobs.model import Access, Actor, Content, Job, JobState, Kind, Outcome, Rows
 from jobs.progress import Totals, eta_seconds, users_per_second
 from jobs.records.content import resolve_content
 from jobs.records.engine import ResetEngine
-from jobs.records.people import Location, Targets, find_actor, find_location, list_locations, resolve_users
+from jobs.records.people import (
+    Location,
+    Targets,
+    UserLine,
+    find_actor,
+    find_location,
+    list_locations,
+    logins_of,
+    resolve_users,
+)
 from jobs.records.people import list_users as list_users_at
-from jobs.records.people import UserLine, logins_of
 from jobs.schema import MAX_ID
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection, canonical_words
 from jobs.store import chunk_rows, job_rows, lease_rows, standing_rows
@@ -292,9 +299,7 @@ class Administration:
         )
 
     def _preview(self, connection: Connection, resolved: _Resolved) -> Preview:
-        engine = ResetEngine(
-            resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name
-        )
+        engine = ResetEngine(resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name)
         user_ids = tuple(resolved.targets.read(connection))
         changed, rows = 0, Rows()
         for start in range(0, len(user_ids), _PAGE):
@@ -323,9 +328,7 @@ class Administration:
             connection,
             kind=resolved.request.kind.value,
             state=(JobState.HOLDING if holds else JobState.QUEUED).value,
-            state_reason=f"not before {options.not_before.isoformat()}"
-            if holds and options.not_before
-            else None,
+            state_reason=f"not before {options.not_before.isoformat()}" if holds and options.not_before else None,
             actor_id=resolved.actor.id,
             actor_login=resolved.actor.login,
             location_id=None if resolved.location is None else resolved.location.id,
@@ -346,9 +349,7 @@ class Administration:
         if expected_users is not None:
             frozen = job_rows.load_targets(connection, job_id, 0, job.users_total - 1)
             if _digest_of_users(frozen) != expected_users:
-                raise UsersChanged(
-                    "the users changed since the preview; look at the new preview and decide again"
-                )
+                raise UsersChanged("the users changed since the preview; look at the new preview and decide again")
         return job, True
 
     def _earlier(self, connection: Connection, resolved: _Resolved, options: JobOptions) -> Job | None:
@@ -381,9 +382,7 @@ class Administration:
         return [
             JobStatus(
                 job=job,
-                location=None
-                if job.location_id is None
-                else names.get(job.location_id, Location(job.location_id, "")),
+                location=None if job.location_id is None else names.get(job.location_id, Location(job.location_id, "")),
                 totals=(sums := totals.get(job.id, Totals())),
                 users_per_second=users_per_second(job, sums, now),
                 eta_seconds=eta_seconds(job, sums, now),

@@ -114,9 +114,7 @@ def sqlite_database_url(tmp_path: Path, sqlite_template: Path) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database with the empty schema, once of each kind."""
-    url: str = request.getfixturevalue(
-        "sqlite_database_url" if request.param == "sqlite" else "postgres_database_url"
-    )
+    url: str = request.getfixturevalue("sqlite_database_url" if request.param == "sqlite" else "postgres_database_url")
     return url
 
 

@@ -70,9 +70,7 @@ class System:
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[tuple[int, ...], Row]] = {name: {} for name in FORMAT}
-        self._of_user: dict[str, dict[int, dict[int, Row]]] = {
-            name: defaultdict(dict) for name in RECORD_TABLES
-        }
+        self._of_user: dict[str, dict[int, dict[int, Row]]] = {name: defaultdict(dict) for name in RECORD_TABLES}
 
     def add(self, table: str, **values: object) -> None:
         """Add one row; columns not given are null."""
@@ -278,9 +276,7 @@ def reset_training(
     """[203] Erase the attempts of these users and make their chapters and courses incomplete."""
     chapters_of = system.chapters_of_courses()
     return {
-        user: _reset_training_of(
-            system, user, set(courses), set(chapters_direct), chapters_of, completed_before
-        )
+        user: _reset_training_of(system, user, set(courses), set(chapters_direct), chapters_of, completed_before)
         for user in users
     }
 
@@ -308,9 +304,7 @@ def _reset_training_of(
         whole = whole & completed
         # > C keeps the chapters of those, and the chapters chosen directly that stand in any course that this
         # > user completed before D;
-        direct = {
-            chapter for chapter in direct if any(chapter in chapters_of[course] for course in completed)
-        }
+        direct = {chapter for chapter in direct if any(chapter in chapters_of[course] for course in completed)}
     chapters, parents = _chapters_and_parents(whole, direct, chapters_of)
 
     # > attempts at chapters in C: erased, open ones too
@@ -436,9 +430,7 @@ def _chapters_and_parents(
 
 
 def _any_chapter(chapter_rows: dict[int, Row], chapters: set[int], *statuses: str) -> bool:
-    return any(
-        chapter in chapter_rows and chapter_rows[chapter]["status"] in statuses for chapter in chapters
-    )
+    return any(chapter in chapter_rows and chapter_rows[chapter]["status"] in statuses for chapter in chapters)
 
 
 def _change(row: Row, **values: object) -> bool:

@@ -153,9 +153,7 @@ def _sample(chance: Random, values: tuple[int, ...], most: int) -> list[int]:
     return chance.sample(values, chance.randint(0, most))
 
 
-def _some(
-    values: tuple[int, ...], least: int = 0, most: int | None = None
-) -> SearchStrategy[tuple[int, ...]]:
+def _some(values: tuple[int, ...], least: int = 0, most: int | None = None) -> SearchStrategy[tuple[int, ...]]:
     return st.lists(st.sampled_from(values), unique=True, min_size=least, max_size=most).map(tuple)
 
 

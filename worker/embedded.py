@@ -292,9 +292,7 @@ class EmbeddedBroker:
             return connection.recv(256)
 
     def _no_answer(self) -> BrokerUnavailable:
-        return BrokerUnavailable(
-            f"the embedded broker at {self.address.socket} does not answer; {self._last_words(0)}"
-        )
+        return BrokerUnavailable(f"the embedded broker at {self.address.socket} does not answer; {self._last_words(0)}")
 
     def _last_words(self, offset: int) -> str:
         path = self.address.directory / "valkey.log"

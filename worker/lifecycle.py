@@ -33,7 +33,7 @@ class HousekeeperProcess:
         if self._process is None or self._process.poll() is not None:
             # In a group of its own, so that a Ctrl-C at the terminal leaves it to the worker to end it.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.housekeeper", worker_id()],
+                [sys.executable, "-P", "-m", "worker.housekeeper", worker_id()],
                 stdin=subprocess.DEVNULL,
                 process_group=0,
             )

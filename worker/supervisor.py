@@ -120,7 +120,8 @@ class StopSignals:
         os.set_blocking(self._wake, False)
         self._wake_before = signal.set_wakeup_fd(self._wake)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            # A shell ignores SIGINT for what a script runs in the background; a kill -INT from there is still meant.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -55,9 +55,7 @@ def _refuse_unknown(connection: Connection, selection: ContentSelection) -> None
         if not missing:
             continue
         unknown[field] = missing
-        sentences.append(
-            f"no {name} has the id {_listed(missing)}{_found_elsewhere(connection, table, missing)}"
-        )
+        sentences.append(f"no {name} has the id {_listed(missing)}{_found_elsewhere(connection, table, missing)}")
     if sentences:
         raise InputRefused(f"{'; '.join(sentences)}; correct the ids", {"unknown": unknown})
 

@@ -41,7 +41,7 @@ UserRows = dict[int, Rows]
 """The rows of each user who has any to erase or change."""
 
 
-class RecordsMoved(Exception):  # noqa: N818 - a fact about the records, not a fault
+class RecordsMoved(Exception):
     """A row changed between being counted, archived and changed: the database gave no stable snapshot."""
 
 
@@ -196,9 +196,7 @@ class _Conditions:
                     self._a_chapter_changes(user, content),
                 )
 
-    def _chosen(
-        self, user: ColumnElement[int], content: ColumnElement[int], name: str
-    ) -> ColumnElement[bool]:
+    def _chosen(self, user: ColumnElement[int], content: ColumnElement[int], name: str) -> ColumnElement[bool]:
         if not self._narrows:
             return self._sets.among(content, name)
         pairs = self._sets.pairs(name)
@@ -227,9 +225,7 @@ class _Conditions:
         self, user: ColumnElement[int], course: ColumnElement[int], statuses: tuple[str, ...]
     ) -> ColumnElement[bool]:
         progress = [
-            effect
-            for effect in self.effects
-            if effect.scope is Scope.CHAPTERS and effect.records is CHAPTER_PROGRESS
+            effect for effect in self.effects if effect.scope is Scope.CHAPTERS and effect.records is CHAPTER_PROGRESS
         ]
         stays = and_(
             CHAPTER_PROGRESS.table.c.status.in_(statuses),

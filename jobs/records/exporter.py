@@ -145,8 +145,7 @@ def _render(table: Table, rows: Sequence[Values]) -> Iterable[str]:
     formats = COLUMN_FORMATS[table]
     try:
         texts = [
-            list(map(column.render, values))
-            for column, values in zip(formats, zip(*rows, strict=True), strict=True)
+            list(map(column.render, values)) for column, values in zip(formats, zip(*rows, strict=True), strict=True)
         ]
     except _WRONG_VALUE as error:
         raise _inexpressible(table, _first_wrong(table, rows)) from error

@@ -185,9 +185,7 @@ def _enumeration(name: str, values: tuple[str, ...]) -> Kind:
 
 
 _ID = Kind("id", f"a whole number from 1 to {MAX_ID}", _parse_id, _render_id)
-_INTEGER = Kind(
-    "whole number in range", f"a whole number from 0 to {MAX_INTEGER}", _parse_integer, _render_integer
-)
+_INTEGER = Kind("whole number in range", f"a whole number from 0 to {MAX_INTEGER}", _parse_integer, _render_integer)
 _TEXT = Kind("text", "a text in UTF-8 without null characters", _parse_text, _render_text)
 _FLOAT_KIND = Kind("finite number", "a number such as 62.5", _parse_float, _render_float)
 _BOOLEAN = Kind("truth value", "true or false", _parse_boolean, _render_boolean)

@@ -88,9 +88,7 @@ class _Learner:
         rows["user_content_roles"] += [(self.id, role) for role in self.roles]
         rows["chapter_progress"] += [(self.id, chapter, *row) for chapter, row in self.chapters.items()]
         rows["course_progress"] += [(self.id, course, *row) for course, row in self.courses.items()]
-        rows["attempts"] += [
-            (attempt, self.id, *row) for attempt, row in enumerate(self.attempts, first_attempt)
-        ]
+        rows["attempts"] += [(attempt, self.id, *row) for attempt, row in enumerate(self.attempts, first_attempt)]
 
     def live(self, oddity: int) -> None:
         """Take some courses and perhaps a chapter outside them; a small number makes the learner odd."""
@@ -152,11 +150,7 @@ class _Learner:
             self.attempts.append((chapter, when, finished, None, None))
         else:
             passed = outcome == "passed"
-            halves = (
-                self.random.randrange(2 * _PASS_SCORE, 201)
-                if passed
-                else self.random.randrange(2 * _PASS_SCORE)
-            )
+            halves = self.random.randrange(2 * _PASS_SCORE, 201) if passed else self.random.randrange(2 * _PASS_SCORE)
             self.attempts.append((chapter, when, finished, halves / 2, passed))
         return finished + timedelta(hours=self.random.randrange(1, 48))
 

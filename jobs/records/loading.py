@@ -24,7 +24,7 @@ _ONE_ROW_ERRORS = (IntegrityError, DataError, psycopg.IntegrityError, psycopg.Da
 _ALL_TABLES = ", ".join(table.name for table in RECORD_FORMAT)
 
 
-class RowRefused(Exception):  # noqa: N818 - named like the errors of the domain, which translate it
+class RowRefused(Exception):
     """The database took all rows of a batch up to this one.
 
     Args:
@@ -59,8 +59,7 @@ def begin_loading(connection: Connection, *, replace: bool) -> None:
     for table in RECORD_FORMAT:
         if connection.execute(select(exists().select_from(table))).scalar_one():
             raise Conflict(
-                f"the database already holds records (table {table.name}); "
-                "replace them, or use an empty database",
+                f"the database already holds records (table {table.name}); replace them, or use an empty database",
                 {"table": table.name},
             )
 
@@ -138,9 +137,7 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     names = [column.name for column in table.columns]
     statement = str(insert(table).compile(dialect=connection.dialect, column_keys=names))
     columns = zip(*rows, strict=True)
-    stored = [
-        _stored(connection, column, values) for column, values in zip(table.columns, columns, strict=True)
-    ]
+    stored = [_stored(connection, column, values) for column, values in zip(table.columns, columns, strict=True)]
     connection.exec_driver_sql(statement, list(zip(*stored, strict=True)))
 
 
@@ -166,9 +163,7 @@ def _sequence(connection: Connection) -> str:
 
 def _highest_attempt(connection: Connection) -> int:
     """Read the highest id of any attempt, live or archived; 0 where there is none."""
-    highest = (
-        connection.execute(select(func.max(t.c.id))).scalar_one() for t in (attempts, ARCHIVE[attempts])
-    )
+    highest = (connection.execute(select(func.max(t.c.id))).scalar_one() for t in (attempts, ARCHIVE[attempts]))
     return max(number or 0 for number in highest)
 
 

@@ -77,9 +77,7 @@ def find_location(connection: Connection, location_id: int) -> Location:
     table = tables.locations
     row = None
     if 0 < location_id <= MAX_ID:
-        row = connection.execute(
-            select(table.c.id, table.c.name).where(table.c.id == location_id)
-        ).one_or_none()
+        row = connection.execute(select(table.c.id, table.c.name).where(table.c.id == location_id)).one_or_none()
     if row is None:
         raise NotFound(f"no location has the id {location_id}; 'training-reset location list' names them")
     return Location(row.id, row.name)
@@ -119,9 +117,7 @@ def resolve_users(
         parameters |= sets.parameters("named_users", named.ids)
     elif not selection.all_users:
         holders = tables.user_content_roles.c
-        query = query.where(
-            users.id.in_(select(holders.user_id).where(sets.among(holders.content_role_id, "roles")))
-        )
+        query = query.where(users.id.in_(select(holders.user_id).where(sets.among(holders.content_role_id, "roles"))))
         parameters |= sets.parameters("roles", content_roles)
     if excluded.ids:
         query = query.where(not_(sets.among(users.id, "excluded_users")))
@@ -129,9 +125,7 @@ def resolve_users(
     targets = Targets(query, parameters)
     if connection.execute(query.limit(1), parameters).first() is None:
         where = "any location" if location is None else location.name
-        raise InputRefused(
-            f"no user at {where} is meant by this request; choose other users or another location"
-        )
+        raise InputRefused(f"no user at {where} is meant by this request; choose other users or another location")
     return targets
 
 
@@ -146,9 +140,7 @@ class _Named:
     def ids(self) -> Collection[int]:
         return self.found.keys()
 
-    def refuse_missing(
-        self, connection: Connection, location: Location | None, *, names_other_locations: bool
-    ) -> None:
+    def refuse_missing(self, connection: Connection, location: Location | None, *, names_other_locations: bool) -> None:
         elsewhere = {} if location is None else {u: at for u, at in self.found.items() if at != location.id}
         if not self.missing and not elsewhere:
             return
@@ -178,9 +170,7 @@ def _find_named(connection: Connection, ids: Collection[int], logins: Collection
     query = select(users.id, users.login, users.location_id)
     wanted = {i for i in ids if 0 < i <= MAX_ID}
     by_id = (
-        _rows(connection, query.where(sets.among(users.id, "ids")), sets.parameters("ids", wanted))
-        if wanted
-        else []
+        _rows(connection, query.where(sets.among(users.id, "ids")), sets.parameters("ids", wanted)) if wanted else []
     )
     names = sorted(set(logins))
     by_login = [
@@ -201,9 +191,7 @@ def _rows(
 
 
 def _location_names(connection: Connection) -> dict[int, str]:
-    return {
-        row.id: row.name for row in connection.execute(select(tables.locations.c.id, tables.locations.c.name))
-    }
+    return {row.id: row.name for row in connection.execute(select(tables.locations.c.id, tables.locations.c.name))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,9 +212,7 @@ def list_locations(connection: Connection) -> list[Location]:
     return [Location(row.id, row.name) for row in connection.execute(query)]
 
 
-def list_users(
-    connection: Connection, location_id: int | None, content_roles: Collection[int]
-) -> list[UserLine]:
+def list_users(connection: Connection, location_id: int | None, content_roles: Collection[int]) -> list[UserLine]:
     """Give the users of a location (None: of all), or those of them who hold one of the roles."""
     users, sets = tables.users.c, id_sets(connection.dialect.name)
     query = select(users.id, users.login, users.name, users.location_id, users.access).order_by(users.id)
@@ -235,14 +221,10 @@ def list_users(
         query = query.where(users.location_id == location_id)
     if content_roles:
         holders = tables.user_content_roles.c
-        query = query.where(
-            users.id.in_(select(holders.user_id).where(sets.among(holders.content_role_id, "roles")))
-        )
+        query = query.where(users.id.in_(select(holders.user_id).where(sets.among(holders.content_role_id, "roles"))))
         parameters = sets.parameters("roles", content_roles)
     return [
-        UserLine(
-            id=row.id, login=row.login, name=row.name, location_id=row.location_id, access=Access(row.access)
-        )
+        UserLine(id=row.id, login=row.login, name=row.name, location_id=row.location_id, access=Access(row.access))
         for row in connection.execute(query, parameters)
     ]
 

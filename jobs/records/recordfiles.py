@@ -86,9 +86,7 @@ def _record_file(directory: Path, table: Table, names: list[str]) -> RecordFile:
     if plain in names and compressed in names:
         raise refused(compressed, f"stands beside {plain}; remove one of the two")
     if plain not in names and compressed not in names:
-        raise refused(
-            plain, f"is missing, plain or as {compressed}; add it, with only the header if there are no rows"
-        )
+        raise refused(plain, f"is missing, plain or as {compressed}; add it, with only the header if there are no rows")
     return RecordFile(table, directory / (plain if plain in names else compressed))
 
 
@@ -138,9 +136,7 @@ class _Reader:
             ):
                 yield stream
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise self._refused(
-                f"the gzip file is broken or cut off ({error}); write or copy it again"
-            ) from error
+            raise self._refused(f"the gzip file is broken or cut off ({error}); write or copy it again") from error
         except csv.Error as error:
             raise self._refused(f"the line is no CSV ({error}); mend its quotes") from error
         except OSError as error:

@@ -119,9 +119,7 @@ def _chapters(connection: Connection, user_id: int) -> tuple[ChapterRecord, ...]
             progress.last_activity_at,
         )
         .select_from(tables.chapters)
-        .outerjoin(
-            tables.chapter_progress, and_(progress.chapter_id == chapters.id, progress.user_id == user_id)
-        )
+        .outerjoin(tables.chapter_progress, and_(progress.chapter_id == chapters.id, progress.user_id == user_id))
         .where(or_(progress.user_id.is_not(None), _attempted(user_id)))
         .order_by(chapters.id)
     )

@@ -84,12 +84,8 @@ course_chapters = _link(
     Column("position", Integer, nullable=False),
     CheckConstraint("position >= 0", name="position"),
 )
-content_role_courses = _link(
-    "content_role_courses", "content_role_id", "content_roles", "course_id", "courses"
-)
-content_role_chapters = _link(
-    "content_role_chapters", "content_role_id", "content_roles", "chapter_id", "chapters"
-)
+content_role_courses = _link("content_role_courses", "content_role_id", "content_roles", "course_id", "courses")
+content_role_chapters = _link("content_role_chapters", "content_role_id", "content_roles", "chapter_id", "chapters")
 
 chapter_progress = Table(
     "chapter_progress",

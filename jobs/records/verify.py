@@ -74,9 +74,7 @@ def _rows_where(
     statement = select(*_texts(connection, [*key, column])).where(broken).order_by(*key)
     for row in connection.execution_options(yield_per=BATCH_ROWS).execute(statement):
         *values, value = row
-        yield Finding(
-            table=table.name, key=_key(key, values), column=column.name, value=value, problem=problem
-        )
+        yield Finding(table=table.name, key=_key(key, values), column=column.name, value=value, problem=problem)
 
 
 def _broken_values(connection: Connection, table: Table, column: Column[Any]) -> Iterator[Finding]:

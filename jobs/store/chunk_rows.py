@@ -93,9 +93,7 @@ def take_unpublished(connection: Connection, timeout_seconds: float) -> list[int
     return ids
 
 
-def claim_if_dispatched(
-    connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float
-) -> Claim | None:
+def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float) -> Claim | None:
     """Give a dispatched chunk of a runnable job a new fence, its owner and a deadline; None drops the message."""
     now = read_now(connection)
     runnable = select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
@@ -164,9 +162,7 @@ def finish_if_fence_holds(
 
 def release_if_fence_holds(connection: Connection, claim: Claim) -> bool:
     """Hand a chunk back to be run again; counts as a retry."""
-    statement = (
-        update(chunks).where(_held(claim)).values(_dispatched_again() | {"retries": chunks.c.retries + 1})
-    )
+    statement = update(chunks).where(_held(claim)).values(_dispatched_again() | {"retries": chunks.c.retries + 1})
     return connection.execute(statement).rowcount == 1
 
 
@@ -217,9 +213,7 @@ def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
 def in_flight_by_job(connection: Connection) -> dict[int, int]:
     """Count the chunks that are dispatched or claimed, by job."""
     query = (
-        select(chunks.c.job_id, func.count())
-        .where(chunks.c.state != ChunkState.DONE.value)
-        .group_by(chunks.c.job_id)
+        select(chunks.c.job_id, func.count()).where(chunks.c.state != ChunkState.DONE.value).group_by(chunks.c.job_id)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
 
@@ -265,11 +259,13 @@ def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Tot
     }
 
 
-def read_outcomes(
-    connection: Connection, job_id: int
-) -> Iterable[tuple[int, int, dict[int, Rows], dict[int, str]]]:
-    """Give each done chunk of a job, in order: first and last ordinal, rows of the changed and reasons of the
-    failed users, both by ordinal."""
+def read_outcomes(connection: Connection, job_id: int) -> Iterable[tuple[int, int, dict[int, Rows], dict[int, str]]]:
+    """Give the outcomes of each done chunk of a job, in order.
+
+    Returns:
+        first and last ordinal; the rows of the changed users and the reasons of the failed ones, by ordinal.
+
+    """
     query = (
         select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.outcomes)
         .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
@@ -287,9 +283,7 @@ def read_outcomes(
 
 def _held(claim: Claim):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an expression of SQLAlchemy's
     return (
-        (chunks.c.id == claim.chunk_id)
-        & (chunks.c.fence == claim.fence)
-        & (chunks.c.state == ChunkState.CLAIMED.value)
+        (chunks.c.id == claim.chunk_id) & (chunks.c.fence == claim.fence) & (chunks.c.state == ChunkState.CLAIMED.value)
     )
 
 

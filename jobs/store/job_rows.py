@@ -3,7 +3,21 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, case, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    Text,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from jobs.database import database_now
@@ -14,16 +28,12 @@ from jobs.store.tables import chunks, job_chapters, job_course_chapters, job_cou
 def insert_job(connection: Connection, **values: object) -> int:
     """Record a job without targets; give its id. `created_at` is the database's time."""
     now = database_now(connection.dialect.name)
-    statement = (
-        insert(jobs).values(created_at=now, users_total=0, next_ordinal=0, **values).returning(jobs.c.id)
-    )
+    statement = insert(jobs).values(created_at=now, users_total=0, next_ordinal=0, **values).returning(jobs.c.id)
     job_id: int = connection.execute(statement).scalar_one()
     return job_id
 
 
-def freeze_targets(
-    connection: Connection, job_id: int, ids: Select[int], parameters: dict[str, object]
-) -> int:
+def freeze_targets(connection: Connection, job_id: int, ids: Select[int], parameters: dict[str, object]) -> int:
     """Write the manifest: the users that `ids` finds now, in the order of their ids; give their number."""
     users = ids.subquery()
     user_id = users.c[0]
@@ -136,9 +146,7 @@ def set_state_if_allowed(
         values["started_at"] = func.coalesce(jobs.c.started_at, now)
     if after.ended:
         values["finished_at"] = now
-    statement = (
-        update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in sources])).values(values)
-    )
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in sources])).values(values)
     return connection.execute(statement).rowcount == 1
 
 
@@ -166,13 +174,11 @@ def finish_if_complete(connection: Connection, job_id: int) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def _failed_reason(failed: object) -> object:
-    return func.concat(failed, " of ", jobs.c.users_total, " users failed")
+def _failed_reason(failed: ScalarSelect[int]) -> ColumnElement[str]:
+    return cast(failed, Text) + literal(" of ") + cast(jobs.c.users_total, Text) + literal(" users failed")
 
 
-def advance(
-    connection: Connection, job_id: int, first: int, size: int, next_dispatch_at: datetime | None
-) -> bool:
+def advance(connection: Connection, job_id: int, first: int, size: int, next_dispatch_at: datetime | None) -> bool:
     """Take the next `size` users of a job that begins at ordinal `first`, if nobody took them meanwhile."""
     statement = (
         update(jobs)

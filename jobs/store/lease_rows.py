@@ -33,11 +33,7 @@ def remove_lapsed_workers(connection: Connection, older_than_seconds: float) -> 
 
 def living_workers(connection: Connection) -> list[str]:
     """Give the ids of the workers whose lease holds."""
-    return list(
-        connection.execute(
-            select(workers.c.id).where(workers.c.lease_until >= read_now(connection))
-        ).scalars()
-    )
+    return list(connection.execute(select(workers.c.id).where(workers.c.lease_until >= read_now(connection))).scalars())
 
 
 def lead_if_free(connection: Connection, holder: str, lease_seconds: float) -> bool:
@@ -57,9 +53,7 @@ def lead_if_free(connection: Connection, holder: str, lease_seconds: float) -> b
 def stop_leading(connection: Connection, holder: str) -> None:
     """Give the leading housekeeper's lease back."""
     connection.execute(
-        update(leases)
-        .where(leases.c.name == _LEADER, leases.c.holder == holder)
-        .values(holder=None, until=None)
+        update(leases).where(leases.c.name == _LEADER, leases.c.holder == holder).values(holder=None, until=None)
     )
 
 

@@ -250,9 +250,7 @@ def _busiest_learner(system: System, location: int | None = None) -> tuple[int, 
         return ("in_progress" in courses and begun > 0, -chapters.count("completed"), begun)
 
     learners = [
-        user
-        for user in system.rows("users")
-        if user["access"] == "learner" and location in (None, user["location_id"])
+        user for user in system.rows("users") if user["access"] == "learner" and location in (None, user["location_id"])
     ]
     user = max(learners, key=busyness)
     return user["id"], user["location_id"], user["login"]
@@ -273,7 +271,7 @@ class Installation:
     peaks: dict[str, int] = field(default_factory=dict)
     """The largest memory of processes that ended, in MiB, by what they were."""
 
-    def run(self, *arguments: str, actor: str = "root", seconds: float = 900) -> str:
+    def run(self, *arguments: str, actor: str = "root", seconds: float = 400) -> str:
         """Run a command that must succeed and give what it printed.
 
         Args:
@@ -287,7 +285,7 @@ class Installation:
     def run_measured(self, *arguments: str) -> str:
         """Run a command that must succeed, note its largest memory and give what it printed."""
         command = [sys.executable, "-c", _WITH_PEAK_MEMORY, f"{PROGRAM}", *arguments]
-        result = self._finish(command, "root", 900)
+        result = self._finish(command, "root", 400)
         self.peaks[" ".join(arguments[:2])] = int(result.stderr.splitlines()[-1]) // 1024
         return result.stdout
 

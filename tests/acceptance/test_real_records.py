@@ -32,9 +32,7 @@ Texts = dict[str, str]
 def empty_postgres_url(postgres_url: str) -> Iterator[str]:
     """The URL of a PostgreSQL database without any table."""
     name = f"records_{uuid.uuid4().hex}"
-    server = create_engine(
-        make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
+    server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
         yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
@@ -91,9 +89,7 @@ def test_every_reset_of_real_records_does_through_the_program_what_the_plain_rul
     _say("peak memory: " + ", ".join(f"{name} {size} MiB" for name, size in peaks))
 
 
-def _reset_and_compare(
-    installation: Installation, reset: Reset, system: System, before: Texts, directory: Path
-) -> str:
+def _reset_and_compare(installation: Installation, reset: Reset, system: System, before: Texts, directory: Path) -> str:
     """Ask for one reset, compare everything that can be seen with the model, and give a line of figures."""
     counts = reset.apply_to(system)
     rows = sum(counts.values(), Counts())
@@ -121,9 +117,7 @@ def _reset_and_compare(
 def _ask_for(installation: Installation, reset: Reset) -> int:
     if reset.learner is None:
         reason = f"acceptance: {reset.name}"
-        submitted = installation.ask(
-            "submit", reset.command, *reset.options, "--reason", reason, "--yes", "--wait"
-        )
+        submitted = installation.ask("submit", reset.command, *reset.options, "--reason", reason, "--yes", "--wait")
         return int(submitted[-1]["id"])
     earlier = {job["id"] for job in installation.ask("job", "list")}
     installation.run("me", "reset-in-progress", actor=reset.learner)
@@ -207,6 +201,6 @@ def _figures(reset: Reset, status: dict[str, Any], rows: Counts) -> str:
     seconds = (ended - begun).total_seconds()
     return (
         f"{reset.name}: {len(reset.users)} users; {rows.attempts_erased} attempts, "
-        f"{rows.chapters_reset} chapters and {rows.courses_reset} courses; {seconds:.2f} s from submit to the end, "
-        f"{len(reset.users) / max(seconds, 0.001):.0f} users/s"
+        f"{rows.chapters_reset} chapters and {rows.courses_reset} courses; "
+        f"{seconds:.2f} s from submit to the end, {len(reset.users) / max(seconds, 0.001):.0f} users/s"
     )

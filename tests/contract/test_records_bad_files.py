@@ -119,9 +119,7 @@ def test_a_key_given_twice_is_found_across_batches(database: Database, tmp_path:
     assert "in line 18; " in error.message
 
 
-def test_a_row_too_large_for_the_database_is_named_with_its_line(
-    postgres_database_url: str, tmp_path: Path
-) -> None:
+def test_a_row_too_large_for_the_database_is_named_with_its_line(postgres_database_url: str, tmp_path: Path) -> None:
     database = Database(postgres_database_url)
     login = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(5_000))
     directory = write_sample(tmp_path / "records", users=f"{SAMPLE['users']}9,{login},Eve,1,learner\n")
@@ -226,9 +224,7 @@ def test_a_cut_off_gzip_file_is_refused(database: Database, tmp_path: Path) -> N
     assert "the gzip file is broken or cut off" in error.message
 
 
-@pytest.mark.parametrize(
-    "content", [b"id,name\n1,North\n", gzip.compress(b"id,name\n1,N\n")[:12] + b"\xff" * 40]
-)
+@pytest.mark.parametrize("content", [b"id,name\n1,North\n", gzip.compress(b"id,name\n1,N\n")[:12] + b"\xff" * 40])
 def test_a_file_that_is_no_gzip_is_refused(database: Database, tmp_path: Path, content: bytes) -> None:
     directory = write_sample(tmp_path / "records")
     (directory / "locations.csv").unlink()

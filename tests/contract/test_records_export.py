@@ -57,9 +57,7 @@ def test_canonical_files_come_back_byte_for_byte(database: Database, tmp_path: P
     assert read(tmp_path / "out") == {f"{table}.csv": content for table, content in SAMPLE.items()}
 
 
-def test_other_spellings_come_out_canonically_and_in_order_of_keys(
-    database: Database, tmp_path: Path
-) -> None:
+def test_other_spellings_come_out_canonically_and_in_order_of_keys(database: Database, tmp_path: Path) -> None:
     scattered = (
         "passed,score,finished_at,started_at,chapter_id,user_id,id\r\n"
         ",,,2026-01-06T09:00:00+01:00,10,6,8\r\n"
@@ -168,9 +166,7 @@ def test_a_killed_export_leaves_no_file_that_looks_whole(database_url: str, tmp_
     assert {path.suffix for path in out.iterdir()} == {".unfinished"}
 
 
-def test_an_export_that_finds_no_room_is_refused_and_leaves_nothing(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_an_export_that_finds_no_room_is_refused_and_leaves_nothing(database_url: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ended = export_until_a_file_is_too_large(database_url, out, ending="refused")
     assert (ended.returncode, ended.stderr) == (0, "")

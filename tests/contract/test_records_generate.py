@@ -54,9 +54,7 @@ def test_the_same_seed_gives_the_same_rows_on_every_database_and_in_every_proces
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
-def test_another_seed_gives_other_rows(
-    sqlite_database_url: str, postgres_database_url: str, tmp_path: Path
-) -> None:
+def test_another_seed_gives_other_rows(sqlite_database_url: str, postgres_database_url: str, tmp_path: Path) -> None:
     for url, seed in ((sqlite_database_url, 1), (postgres_database_url, 2)):
         database = Database(url)
         generate_records(database, users=50, seed=seed)
@@ -83,10 +81,7 @@ def test_what_it_made_breaks_no_rule(database: Database) -> None:
 def test_every_location_has_one_administrator_and_root_is_the_super_user(database: Database) -> None:
     counts = generate_records(database, users=200)
     assert ask(database, "SELECT count(*) FROM users WHERE access = 'admin'") == counts["locations"]
-    assert (
-        ask(database, "SELECT count(DISTINCT location_id) FROM users WHERE access = 'admin'")
-        == counts["locations"]
-    )
+    assert ask(database, "SELECT count(DISTINCT location_id) FROM users WHERE access = 'admin'") == counts["locations"]
     assert ask(database, "SELECT count(*) FROM users WHERE access = 'super_user' AND login = 'root'") == 1
 
 
@@ -168,8 +163,7 @@ def test_new_attempts_come_after_the_generated_ones(database: Database) -> None:
     with database.write() as connection:
         connection.execute(
             text(
-                "INSERT INTO attempts (user_id, chapter_id, started_at)"
-                " VALUES (1001, 10, '2026-01-01 00:00:00.000000')"
+                "INSERT INTO attempts (user_id, chapter_id, started_at) VALUES (1001, 10, '2026-01-01 00:00:00.000000')"
             )
         )
     assert ask(database, "SELECT max(id) FROM attempts") == counts["attempts"] + 1

@@ -36,9 +36,7 @@ def test_the_values_arrive_as_written(database: Database, tmp_path: Path) -> Non
     import_records(database, write_sample(tmp_path / "records"))
     with database.read() as connection:
         users = connection.execute(select(tables.users).order_by(tables.users.c.id)).all()
-        progress = connection.execute(
-            select(tables.chapter_progress).order_by(tables.chapter_progress.c.user_id)
-        ).all()
+        progress = connection.execute(select(tables.chapter_progress).order_by(tables.chapter_progress.c.user_id)).all()
         attempts = connection.execute(select(tables.attempts).order_by(tables.attempts.c.id)).all()
     assert users == [
         (1, "root", "Super User", 1, "super_user"),
@@ -73,9 +71,7 @@ def test_a_byte_order_mark_is_no_part_of_the_header(database: Database, tmp_path
     assert import_records(database, directory) == SAMPLE_COUNTS
 
 
-def test_a_refused_import_leaves_the_records_that_were_to_be_replaced(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_refused_import_leaves_the_records_that_were_to_be_replaced(database: Database, tmp_path: Path) -> None:
     import_records(database, write_sample(tmp_path / "good"))
     bad = write_sample(tmp_path / "bad", attempts=SAMPLE["attempts"] + "3,5,10,2026-01-05T08:00:00Z,,,\n")
     with pytest.raises(RecordsRefused, match=r"attempts.csv:5"):
@@ -163,9 +159,7 @@ def test_the_planner_has_statistics_after_an_import(database: Database, tmp_path
             assert inspect(connection).has_table("sqlite_stat1")
             names = connection.execute(text("SELECT DISTINCT tbl FROM sqlite_stat1"))
         else:
-            names = connection.execute(
-                text("SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'public'")
-            )
+            names = connection.execute(text("SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'public'"))
         assert set(SAMPLE) <= set(names.scalars())
 
 

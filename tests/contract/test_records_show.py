@@ -20,12 +20,8 @@ def test_a_user_is_shown_with_courses_chapters_and_attempts(database: Database, 
     import_records(database, write_sample(tmp_path / "records"))
     with database.read() as connection:
         shown = show_records(connection, 5)
-    first = AttemptRecord(
-        id=3, started_at=EIGHT, finished_at=EIGHT.replace(minute=30), score=40.0, passed=False
-    )
-    second = AttemptRecord(
-        id=7, started_at=EIGHT.replace(minute=40), finished_at=NINE, score=62.5, passed=True
-    )
+    first = AttemptRecord(id=3, started_at=EIGHT, finished_at=EIGHT.replace(minute=30), score=40.0, passed=False)
+    second = AttemptRecord(id=7, started_at=EIGHT.replace(minute=40), finished_at=NINE, score=62.5, passed=True)
     assert shown == UserRecords(
         id=5,
         login="ada",
@@ -63,9 +59,7 @@ def test_attempts_without_progress_are_shown_at_their_chapter(database: Database
     with database.read() as connection:
         shown = show_records(connection, 1)
     assert shown.courses == ()
-    assert [(c.id, c.name, c.status, c.position_seconds) for c in shown.chapters] == [
-        (11, "Exits", None, None)
-    ]
+    assert [(c.id, c.name, c.status, c.position_seconds) for c in shown.chapters] == [(11, "Exits", None, None)]
     assert [attempt.id for attempt in shown.chapters[0].attempts] == [4]
 
 

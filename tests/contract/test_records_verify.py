@@ -93,9 +93,7 @@ def test_an_empty_database_gives_no_findings(database: Database) -> None:
         ("UPDATE attempts SET id = -3 WHERE id = 3", ("attempts", "id=-3", "id", "-3")),
     ],
 )
-def test_a_value_out_of_range_is_found(
-    sample: Database, statement: str, finding: tuple[str, str, str, str]
-) -> None:
+def test_a_value_out_of_range_is_found(sample: Database, statement: str, finding: tuple[str, str, str, str]) -> None:
     damage(sample, statement)
     assert found(sample) == [finding]
 
@@ -124,9 +122,7 @@ def test_a_value_out_of_range_is_found(
         ),
     ],
 )
-def test_a_reference_to_nothing_is_found(
-    sample: Database, statement: str, finding: tuple[str, str, str, str]
-) -> None:
+def test_a_reference_to_nothing_is_found(sample: Database, statement: str, finding: tuple[str, str, str, str]) -> None:
     damage(sample, statement)
     findings = list(verify_records(sample))
     assert finding in [(f.table, f.key, f.column, f.value) for f in findings]

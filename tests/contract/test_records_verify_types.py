@@ -79,9 +79,7 @@ def test_on_postgresql_a_value_that_no_program_can_hold_is_found(
     database.close()
 
 
-def test_references_broken_under_the_replica_role_are_found(
-    postgres_database_url: str, tmp_path: Path
-) -> None:
+def test_references_broken_under_the_replica_role_are_found(postgres_database_url: str, tmp_path: Path) -> None:
     database = Database(postgres_database_url)
     import_records(database, write_sample(tmp_path / "records"))
     with database.write() as connection:

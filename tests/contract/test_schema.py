@@ -3,7 +3,7 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import CheckConstraint, inspect
+from sqlalchemy import CheckConstraint, inspect, text
 
 import jobs.records.tables
 import jobs.store.tables  # noqa: F401 - fills the metadata
@@ -38,11 +38,9 @@ def test_a_database_without_a_schema_is_refused_with_the_mend(tmp_path: object) 
 
 
 @pytest.mark.parametrize(("version", "mend"), [("0000", "db upgrade"), ("9999", "use the newer program")])
-def test_a_database_of_another_version_is_refused_with_the_mend(
-    database: Database, version: str, mend: str
-) -> None:
+def test_a_database_of_another_version_is_refused_with_the_mend(database: Database, version: str, mend: str) -> None:
     with database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
+        connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
     with pytest.raises(DatabaseUnavailable, match=mend):
         require_schema(database)
 

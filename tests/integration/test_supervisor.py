@@ -80,11 +80,7 @@ class Tree:
         return processes
 
     def child(self, words: str) -> psutil.Process:
-        return next(
-            process
-            for process in self.notice()[1:]
-            if alive(process) and words in " ".join(process.cmdline())
-        )
+        return next(process for process in self.notice()[1:] if alive(process) and words in " ".join(process.cmdline()))
 
     def broker(self) -> psutil.Process:
         with redis.Redis.from_url(embedded_address(self.home).redis_url) as client:
@@ -271,9 +267,7 @@ def test_the_wait_before_a_new_start_grows_until_it_is_given_up() -> None:
 
 def test_the_worker_finds_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = Settings(home=tmp_path, database_url="postgresql://host/name", lease_seconds=7.5, window=3)
-    environment = worker_environment(
-        given, {"TRAINING_RESET_BROKER_URL": "redis://elsewhere", "HOME": "/root"}
-    )
+    environment = worker_environment(given, {"TRAINING_RESET_BROKER_URL": "redis://elsewhere", "HOME": "/root"})
 
     assert environment["HOME"] == "/root"
     for name, value in environment.items():

@@ -197,9 +197,7 @@ def test_an_erased_attempt_alone_touches_the_parent_and_nothing_erased_leaves_it
     _attempt(system, 1, 1)
     _course(system, 101, "completed")
     _course(system, 102, "completed")
-    assert reset_training(system, [LEARNER], set(), {1, 2}) == {
-        LEARNER: Counts(attempts_erased=1, courses_reset=1)
-    }
+    assert reset_training(system, [LEARNER], set(), {1, 2}) == {LEARNER: Counts(attempts_erased=1, courses_reset=1)}
     assert _courses(system) == {101: "incomplete", 102: "completed"}
 
 
@@ -220,9 +218,7 @@ def test_a_chapter_that_stands_in_no_course_is_reset_when_chosen() -> None:
     _chapter(system, 9, "completed")
     _attempt(system, 1, 9)
     _course(system, 101, "completed")
-    assert reset_training(system, [LEARNER], set(), {9}) == {
-        LEARNER: Counts(attempts_erased=1, chapters_reset=1)
-    }
+    assert reset_training(system, [LEARNER], set(), {9}) == {LEARNER: Counts(attempts_erased=1, chapters_reset=1)}
 
 
 def test_a_course_without_chapters_is_reset_as_a_whole() -> None:
@@ -256,9 +252,7 @@ def test_completed_before_keeps_only_courses_completed_before_the_cut_off(
     assert counts == {LEARNER: Counts(chapters_reset=1, courses_reset=1) if kept else Counts()}
 
 
-def test_completed_before_takes_a_chosen_chapter_for_any_course_completed_in_time_and_both_are_parents() -> (
-    None
-):
+def test_completed_before_takes_a_chosen_chapter_for_any_course_completed_in_time_and_both_are_parents() -> None:
     system = _system(c101=(1, 3), c102=(1,), c103=(2,))
     _course(system, 101, "completed", completed_at=LONG_BEFORE)
     _course(system, 102, "completed", completed_at=AFTER)
@@ -343,9 +337,7 @@ def test_a_whole_course_in_progress_is_not_started_again_even_with_completed_cha
         ("completed", "in_progress"),
     ],
 )
-def test_in_progress_takes_back_a_parent_only_when_no_chapter_of_it_lives_on(
-    sibling: str, course_after: str
-) -> None:
+def test_in_progress_takes_back_a_parent_only_when_no_chapter_of_it_lives_on(sibling: str, course_after: str) -> None:
     system = _system(c101=(1, 2))
     _chapter(system, 1, "in_progress")
     _chapter(system, 2, sibling)
@@ -461,9 +453,7 @@ def test_content_is_chosen_by_id_category_role_or_wholly(
         ({"content_roles": (7,), "users": (12,)}, [12]),
     ],
 )
-def test_users_are_chosen_by_name_place_or_role_less_the_excluded(
-    options: dict[str, Any], users: list[int]
-) -> None:
+def test_users_are_chosen_by_name_place_or_role_less_the_excluded(options: dict[str, Any], users: list[int]) -> None:
     assert chosen_users(_catalogue(), **options) == users
 
 

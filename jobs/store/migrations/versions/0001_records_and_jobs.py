@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the CHECKs of the tables, each in one line
 """The record tables, their archive twins and the job tables."""
 
 import sqlalchemy as sa
@@ -192,8 +193,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(state = 'done') = (done_at IS NOT NULL)", name=op.f("ck_chunks_done_at")),
         sa.CheckConstraint("(state = 'done') = (outcomes IS NOT NULL)", name=op.f("ck_chunks_outcomes")),
         sa.CheckConstraint(
-            "state <> 'claimed' OR (worker_id IS NOT NULL AND deadline IS NOT NULL)",
-            name=op.f("ck_chunks_claimed"),
+            "state <> 'claimed' OR (worker_id IS NOT NULL AND deadline IS NOT NULL)", name=op.f("ck_chunks_claimed")
         ),
         sa.CheckConstraint(
             "state <> 'done' OR users_changed + users_unchanged + users_failed = last_ordinal - first_ordinal + 1",
@@ -218,17 +218,13 @@ def upgrade() -> None:
         "content_role_chapters",
         sa.Column("content_role_id", _ID, autoincrement=False, nullable=False),
         sa.Column("chapter_id", _ID, autoincrement=False, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["chapter_id"], ["chapters.id"], name=op.f("fk_content_role_chapters_chapter_id")
-        ),
+        sa.ForeignKeyConstraint(["chapter_id"], ["chapters.id"], name=op.f("fk_content_role_chapters_chapter_id")),
         sa.ForeignKeyConstraint(
             ["content_role_id"], ["content_roles.id"], name=op.f("fk_content_role_chapters_content_role_id")
         ),
         sa.PrimaryKeyConstraint("content_role_id", "chapter_id", name=op.f("pk_content_role_chapters")),
     )
-    op.create_index(
-        op.f("ix_content_role_chapters_chapter_id"), "content_role_chapters", ["chapter_id"], unique=False
-    )
+    op.create_index(op.f("ix_content_role_chapters_chapter_id"), "content_role_chapters", ["chapter_id"], unique=False)
     op.create_table(
         "courses",
         sa.Column("id", _ID, autoincrement=False, nullable=False),
@@ -315,14 +311,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["content_role_id"], ["content_roles.id"], name=op.f("fk_content_role_courses_content_role_id")
         ),
-        sa.ForeignKeyConstraint(
-            ["course_id"], ["courses.id"], name=op.f("fk_content_role_courses_course_id")
-        ),
+        sa.ForeignKeyConstraint(["course_id"], ["courses.id"], name=op.f("fk_content_role_courses_course_id")),
         sa.PrimaryKeyConstraint("content_role_id", "course_id", name=op.f("pk_content_role_courses")),
     )
-    op.create_index(
-        op.f("ix_content_role_courses_course_id"), "content_role_courses", ["course_id"], unique=False
-    )
+    op.create_index(op.f("ix_content_role_courses_course_id"), "content_role_courses", ["course_id"], unique=False)
     op.create_table(
         "course_chapters",
         sa.Column("course_id", _ID, autoincrement=False, nullable=False),
@@ -365,6 +357,4 @@ def upgrade() -> None:
         op.f("ix_user_content_roles_content_role_id"), "user_content_roles", ["content_role_id"], unique=False
     )
     # ### end Alembic commands ###
-    op.bulk_insert(
-        sa.table("leases", sa.column("name", sa.Text())), [{"name": "housekeeping"}, {"name": "window"}]
-    )
+    op.bulk_insert(sa.table("leases", sa.column("name", sa.Text())), [{"name": "housekeeping"}, {"name": "window"}])
