@@ -141,7 +141,8 @@ def status_text(status: JobStatus) -> str:
         f"  attempts  {rows.attempts_erased:,} erased",
         f"  chapters  {rows.chapters_reset:,} reset",
         f"  courses   {rows.courses_reset:,} reset",
-        f"  chunks    {totals.chunks_done:,} done, {totals.chunks_in_flight:,} in flight, {totals.chunks_retried:,} retried",
+        f"  chunks    {totals.chunks_done:,} done, {totals.chunks_in_flight:,} in flight",
+        f"  retried   {totals.chunks_retried:,} times",
         f"  speed     {status.users_per_second:,.1f} users a second, time left {left}",
         f"  created   {time_text(job.created_at)}",
     ]
