@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from jobs.following import JobStatus, ReportLine
 from jobs.model import Rows
 from jobs.records.people import Location
-from jobs.services import JobStatus, Preview, ReportLine
+from jobs.submission import Preview
 
 
 def print_json(value: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from commands.words import Ids, Moment, MomentOrAge, Users, flatten, split_users
 from jobs.errors import InputRefused
 from jobs.model import Job, Kind
 from jobs.scope import PRIORITIES, ContentSelection, JobOptions, ResetRequest, UserSelection
-from jobs.services import UsersChanged
+from jobs.submission import UsersChanged
 
 Command = Callable[..., Any]
 

@@ -11,8 +11,8 @@ from commands.context import Invocation
 from commands.output import print_json, status_object, status_text
 from jobs.dispatch import PublishFailed
 from jobs.errors import Conflict, TrainingResetError
+from jobs.following import JobStatus
 from jobs.model import Job, JobState
-from jobs.services import JobStatus
 
 _POLL_SECONDS = 0.2
 _HINT_AFTER_SECONDS = 3.0

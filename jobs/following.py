@@ -1,0 +1,88 @@
+"""How far jobs are, and what became of every user."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from jobs.database import read_now
+from jobs.model import Job, Outcome, Rows
+from jobs.progress import Totals, eta_seconds, users_per_second
+from jobs.records.people import Location, list_locations, logins_of
+from jobs.store import chunk_rows, job_rows
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """A job, how far it is and how fast it goes."""
+
+    job: Job
+    location: Location | None
+    totals: Totals
+    users_per_second: float
+    eta_seconds: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportLine:
+    """What became of one user; `outcome` is None where the job has not reached it."""
+
+    user_id: int
+    login: str | None
+    outcome: Outcome | None
+    rows: Rows
+    error: str | None
+
+
+def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:
+    """Give each job with the sums over its chunks."""
+    now = read_now(connection)
+    totals = chunk_rows.totals_of(connection, [job.id for job in jobs]) if jobs else {}
+    names = {location.id: location for location in list_locations(connection)}
+    return [
+        JobStatus(
+            job=job,
+            location=None if job.location_id is None else names.get(job.location_id, Location(job.location_id, "")),
+            totals=(sums := totals.get(job.id, Totals())),
+            users_per_second=users_per_second(job, sums, now),
+            eta_seconds=eta_seconds(job, sums, now),
+        )
+        for job in jobs
+    ]
+
+
+def report_lines(connection: Connection, job: Job) -> Iterator[ReportLine]:
+    """Give every user of a job with its outcome, in the order of the job."""
+    reached = 0
+    for first, last, changed, failed in chunk_rows.read_outcomes(connection, job.id):
+        yield from _lines(connection, job.id, reached, first - 1, None, {})
+        yield from _lines(connection, job.id, first, last, changed, failed)
+        reached = last + 1
+    yield from _lines(connection, job.id, reached, job.users_total - 1, None, {})
+
+
+def _lines(
+    connection: Connection,
+    job_id: int,
+    first: int,
+    last: int,
+    changed: dict[int, Rows] | None,
+    failed: dict[int, str],
+) -> Iterator[ReportLine]:
+    """Give the lines of a range of ordinals; `changed` is None where they are not done."""
+    for start in range(first, last + 1, _PAGE):
+        users = job_rows.load_targets(connection, job_id, start, min(start + _PAGE - 1, last))
+        logins = logins_of(connection, users)
+        for ordinal, user_id in enumerate(users, start):
+            error = failed.get(ordinal)
+            rows = Rows() if changed is None else changed.get(ordinal, Rows())
+            outcome = Outcome.FAILED if error is not None else Outcome.CHANGED if rows else Outcome.UNCHANGED
+            yield ReportLine(
+                user_id=user_id,
+                login=logins.get(user_id),
+                outcome=None if changed is None else outcome,
+                rows=rows,
+                error=error,
+            )

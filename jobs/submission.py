@@ -1,0 +1,182 @@
+"""From a request to its preview and to a recorded job, within one transaction of the caller's."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from jobs.database import read_now
+from jobs.errors import Conflict
+from jobs.model import Access, Actor, Content, Job, JobState, Kind, Rows
+from jobs.records.content import resolve_content
+from jobs.records.engine import ResetEngine
+from jobs.records.people import Location, Targets, resolve_users
+from jobs.scope import JobOptions, ResetRequest, canonical_words
+from jobs.store import job_rows
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a request would do if it ran now.
+
+    Attributes:
+        location: None means all locations.
+        notes: sentences that an administrator should read before saying yes.
+        user_ids: the users, in the order in which a job would take them.
+
+    """
+
+    kind: Kind
+    location: Location | None
+    total: int
+    changed: int
+    rows: Rows
+    cutoff: datetime | None
+    notes: tuple[str, ...]
+    users_digest: str
+    user_ids: tuple[int, ...] = field(repr=False)
+
+    @property
+    def unchanged(self) -> int:
+        """Users whose records are already as the reset would leave them."""
+        return self.total - self.changed
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request with everything that it names looked up."""
+
+    actor: Actor
+    request: ResetRequest
+    location: Location | None
+    content: Content
+    targets: Targets
+    cutoff: datetime | None
+
+
+class UsersChanged(Conflict):
+    """The users meant by a request are not those of its preview any more."""
+
+    code = "users_changed"
+
+
+def resolve(connection: Connection, actor: Actor, request: ResetRequest, location: Location | None) -> Resolved:
+    """Look everything up that a request names.
+
+    Raises:
+        InputRefused: naming every id that is unknown, of another kind or elsewhere.
+
+    """
+    content = resolve_content(connection, request.content)
+    targets = resolve_users(
+        connection,
+        request.users,
+        location,
+        request.content.content_roles,
+        names_other_locations=actor.access is Access.SUPER_USER,
+    )
+    return Resolved(
+        actor=actor,
+        request=replace(request, location="all" if location is None else location.id),
+        location=location,
+        content=content,
+        targets=targets,
+        cutoff=request.resolve_cutoff(read_now(connection)),
+    )
+
+
+def preview(connection: Connection, resolved: Resolved) -> Preview:
+    """Count what a reset would do now; writes nothing."""
+    engine = ResetEngine(resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name)
+    user_ids = tuple(resolved.targets.read(connection))
+    changed, rows = 0, Rows()
+    for start in range(0, len(user_ids), _PAGE):
+        counted = engine.count(connection, user_ids[start : start + _PAGE])
+        changed += len(counted)
+        rows = sum(counted.values(), rows)
+    return Preview(
+        kind=resolved.request.kind,
+        location=resolved.location,
+        total=len(user_ids),
+        changed=changed,
+        rows=rows,
+        cutoff=resolved.cutoff,
+        notes=tuple(_notes(resolved)),
+        users_digest=_digest_of_users(user_ids),
+        user_ids=user_ids,
+    )
+
+
+def record(
+    connection: Connection, resolved: Resolved, options: JobOptions, expected_users: str | None
+) -> tuple[Job, bool]:
+    """Record a job with its users and content frozen; see `Administration.submit`."""
+    if earlier := find_earlier(connection, resolved, options):
+        return earlier, False
+    holds = options.not_before is not None and options.not_before > read_now(connection)
+    job_id = job_rows.insert_job(
+        connection,
+        kind=resolved.request.kind.value,
+        state=(JobState.HOLDING if holds else JobState.QUEUED).value,
+        state_reason=f"not before {options.not_before.isoformat()}" if holds and options.not_before else None,
+        actor_id=resolved.actor.id,
+        actor_login=resolved.actor.login,
+        location_id=None if resolved.location is None else resolved.location.id,
+        reason=options.reason.strip(),
+        cutoff=resolved.cutoff,
+        priority=options.priority,
+        max_rate=options.max_rate,
+        chunk_size=options.chunk_size,
+        not_before=options.not_before,
+        idempotency_key=options.idempotency_key,
+        words_digest=_digest(canonical_words(resolved.request, options)),
+    )
+    job_rows.freeze_targets(connection, job_id, resolved.targets.ids, resolved.targets.parameters)
+    job_rows.freeze_content(connection, job_id, resolved.content)
+    job = job_rows.find_job(connection, job_id)
+    if job is None:
+        raise AssertionError(f"job {job_id} vanished from its own transaction")
+    if expected_users is not None:
+        frozen = job_rows.load_targets(connection, job_id, 0, job.users_total - 1)
+        if _digest_of_users(frozen) != expected_users:
+            raise UsersChanged("the users changed since the preview; look at the new preview and decide again")
+    return job, True
+
+
+def find_earlier(connection: Connection, resolved: Resolved, options: JobOptions) -> Job | None:
+    """Find the job that was submitted under this idempotency key before."""
+    if options.idempotency_key is None:
+        return None
+    found = job_rows.find_by_key(connection, resolved.actor.id, options.idempotency_key)
+    if found is None:
+        return None
+    job, digest = found
+    if digest != _digest(canonical_words(resolved.request, options)):
+        raise Conflict(
+            f"the idempotency key {options.idempotency_key!r} was used for job {job.id} with other words; "
+            "use another key, or repeat that request exactly",
+            {"job": job.id},
+        )
+    return job
+
+
+def _notes(resolved: Resolved) -> Iterator[str]:
+    roles = resolved.request.content.content_roles
+    if resolved.location is None:
+        yield "This is about the users of ALL locations."
+    if len(roles) > 1:
+        by_roles = not (resolved.request.users.named or resolved.request.users.all_users)
+        whom = "the users who hold any of them and " if by_roles else ""
+        yield f"{len(roles)} content roles: {whom}the content of all of them."
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _digest_of_users(user_ids: Sequence[int]) -> str:
+    return _digest(",".join(map(str, user_ids)))
