@@ -9,7 +9,7 @@ import click
 T = TypeVar("T")
 
 _MOST_DIGITS = 1000  # beyond 64 bits an id is unknown, but it is still named as it was given
-_AGE = re.compile(r"(\d+)([smhdw])")
+_AGE = re.compile(r"([0-9]{1,20})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

@@ -87,10 +87,11 @@ def _allot(candidate: Candidate, now: datetime) -> Allotment:
     size = min(candidate.size, candidate.remaining)
     if candidate.max_rate is None:
         return Allotment(job_id=candidate.job_id, size=size, next_dispatch_at=None)
-    size = min(size, max(1, int(candidate.max_rate * _RATE_SLICE_SECONDS)))
-    # A pause longer than a slice is not made up for, so the rate holds over every stretch of time.
-    earliest = now - timedelta(seconds=_RATE_SLICE_SECONDS)
-    since = max(candidate.not_before or now, earliest)
+    size = min(size, max(1, int(candidate.max_rate * _RATE_SLICE_SECONDS / 2)))
+    # A chunk takes at most half a slice, or it is one user; only what is left of the slice is made up for after a
+    # pause. So over every stretch of time a job is ahead of its rate by one slice, or one user, at most.
+    made_up_for = max(0.0, _RATE_SLICE_SECONDS - max(_RATE_SLICE_SECONDS / 2, size / candidate.max_rate))
+    since = max(candidate.not_before or now, now - timedelta(seconds=made_up_for))
     return Allotment(
         job_id=candidate.job_id,
         size=size,

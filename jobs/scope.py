@@ -6,7 +6,7 @@ tells whether an idempotency key comes back with the same words.
 
 import json
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from jobs.errors import InputRefused
@@ -155,7 +155,7 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return sorted(set(value))
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.astimezone(UTC).isoformat()
     if isinstance(value, timedelta):
         return f"age {value.total_seconds()}"
     return value
