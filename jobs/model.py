@@ -153,9 +153,14 @@ class Content:
     structure: frozenset[tuple[int, int]]
 
     @property
+    def every_course(self) -> frozenset[int]:
+        """S and P."""
+        return self.courses | {course for course, _ in self.structure}
+
+    @property
     def parents(self) -> frozenset[int]:
         """P: the other courses that hold a chapter of C."""
-        return frozenset(course for course, _ in self.structure) - self.courses
+        return self.every_course - self.courses
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ class ResetEngine:
         if scope is Scope.COURSES:
             return bool(self._content.courses)
         # Narrowed to what each user completed, a course chosen as a whole may stand among the others.
-        return bool(self._content.structure if self._narrows else self._content.parents)
+        return bool(self._content.every_course if self._narrows else self._content.parents)
 
     def _parameters(self, connection: Connection, user_ids: Collection[int]) -> dict[str, object]:
         content, sets = self._content, self._sets
@@ -111,7 +111,7 @@ class ResetEngine:
         parameters |= sets.pair_parameters("scope_structure", content.structure)
         if self._narrows:
             narrowed = self._narrow(connection, user_ids)
-            parameters |= sets.parameters("scope_parents", {course for course, _ in content.structure})
+            parameters |= sets.parameters("scope_parents", content.every_course)
             parameters |= sets.pair_parameters("scope_courses", narrowed.courses)
             parameters |= sets.pair_parameters("scope_chapters", narrowed.chapters)
         else:
@@ -130,7 +130,7 @@ class ResetEngine:
         )
         parameters = (
             sets.parameters("scope_users", user_ids)
-            | sets.parameters("scope_parents", {course for course, _ in self._content.structure})
+            | sets.parameters("scope_parents", self._content.every_course)
             | {"scope_cutoff": self._cutoff}
         )
         return narrow(self._content, [(row[0], row[1]) for row in connection.execute(query, parameters)])
@@ -158,7 +158,7 @@ class _Statements:
             archive=insert(ARCHIVE[table]).from_select(
                 ["job_id", *(column.name for column in table.columns)],
                 select(job, *table.columns).where(rows),
-            ),
+            ).execution_options(preserve_rowcount=True),
             change=delete(table).where(rows)
             if effect.values is None
             else update(table).where(rows).values(dict(effect.values)),

@@ -39,7 +39,7 @@ class PostgresIdSets:
     def pairs(self, name: str) -> Subquery:
         """Unfold two arrays side by side."""
         left, right = (bindparam(f"{name}_{side}", type_=ARRAY(BigInteger)) for side in ("left", "right"))
-        table = func.unnest(left, right).table_valued("left_id", "right_id", name=name)
+        table = func.unnest(left, right).table_valued("left_id", "right_id", name=name).render_derived()
         return select(table.c.left_id, table.c.right_id).subquery(f"{name}_pairs")
 
     def parameters(self, name: str, ids: Iterable[int]) -> dict[str, object]:

@@ -39,6 +39,7 @@ def freeze_targets(connection: Connection, job_id: int, ids: Select[int], parame
     user_id = users.c[0]
     numbered = select(literal(job_id), func.row_number().over(order_by=user_id) - 1, user_id)
     statement = insert(job_targets).from_select(["job_id", "ordinal", "user_id"], numbered)
+    statement = statement.execution_options(preserve_rowcount=True)
     total = connection.execute(statement, parameters).rowcount
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(users_total=total))
     return total
