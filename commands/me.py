@@ -20,5 +20,5 @@ def reset_in_progress(invocation: Invocation) -> None:
     Waits for the result. No attempt is erased.
     """
     options = JobOptions(reason="the learner's own reset", priority=PRIORITIES["high"])
-    job, new = invocation.administration.reset_own_in_progress(options)
-    after_submit(invocation, job, new=new, wait=True, watch=False)
+    job = invocation.administration.reset_own_in_progress(options)
+    after_submit(invocation, job, new=True, wait=True, watch=False)

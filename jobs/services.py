@@ -5,6 +5,7 @@ the workers, nor how anything is shown.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -28,7 +29,7 @@ from jobs.schema import MAX_ID
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.store import job_rows, lease_rows, standing_rows
 from jobs.store.version import require_schema
-from jobs.submission import Preview, Resolved, find_earlier, preview, record, resolve
+from jobs.submission import Preview, find_earlier, preview, record, resolve
 
 _PAGE = 1000
 
@@ -109,7 +110,7 @@ class Administration:
     def preview(self, request: ResetRequest) -> Preview:
         """Count exactly what `submit` with the same request would do now; write nothing."""
         with self._database.read() as connection:
-            return preview(connection, self._resolve(connection, request))
+            return preview(connection, resolve(connection, *self._locate(connection, request)))
 
     def submit(
         self, request: ResetRequest, options: JobOptions, *, expected_users: str | None = None
@@ -131,16 +132,20 @@ class Administration:
         options.check()
         try:
             with self._database.write("REPEATABLE READ") as connection:
-                resolved = self._resolve(connection, request)
-                return record(connection, resolved, options, expected_users)
-        except IntegrityError:
+                actor, located, location = self._locate(connection, request)
+                if earlier := find_earlier(connection, actor, located, options):
+                    return earlier, False
+                resolved = resolve(connection, actor, located, location)
+                return record(connection, resolved, options, expected_users=expected_users), True
+        except IntegrityError:  # somebody else submitted under the same key at the same moment
             with self._database.read() as connection:
-                earlier = find_earlier(connection, self._resolve(connection, request), options)
+                actor, located, _ = self._locate(connection, request)
+                earlier = find_earlier(connection, actor, located, options)
             if earlier is None:
                 raise
             return earlier, False
 
-    def reset_own_in_progress(self, options: JobOptions) -> tuple[Job, bool]:
+    def reset_own_in_progress(self, options: JobOptions) -> Job:
         """Record a job that resets all of the actor's own in-progress chapters."""
         options.check()
         with self._database.write("REPEATABLE READ") as connection:
@@ -153,7 +158,7 @@ class Administration:
             )
             location = find_location(connection, actor.location_id)
             resolved = resolve(connection, actor, request, location)
-            return record(connection, resolved, options, None)
+            return record(connection, resolved, options)
 
     def status(self, job_id: int) -> JobStatus:
         """Give a job and how far it is.
@@ -200,12 +205,13 @@ class Administration:
         location_id = authorization.location_of(actor, wanted, standing)  # type: ignore[arg-type]
         return None if location_id is None else find_location(connection, location_id)
 
-    def _resolve(self, connection: Connection, request: ResetRequest) -> Resolved:
+    def _locate(self, connection: Connection, request: ResetRequest) -> tuple[Actor, ResetRequest, Location | None]:
+        """Give who acts, the request with its location spelled out, and that location."""
         actor = find_actor(connection, self._login)
         authorization.require_administrator(actor)
         request.check()
         location = self._location(connection, actor, request.location)
-        return resolve(connection, actor, request, location)
+        return actor, replace(request, location="all" if location is None else location.id), location
 
     def _find(self, connection: Connection, job_id: int) -> Job:
         actor = find_actor(connection, self._login)

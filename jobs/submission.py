@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -81,7 +81,7 @@ def resolve(connection: Connection, actor: Actor, request: ResetRequest, locatio
     )
     return Resolved(
         actor=actor,
-        request=replace(request, location="all" if location is None else location.id),
+        request=request,
         location=location,
         content=content,
         targets=targets,
@@ -112,11 +112,19 @@ def preview(connection: Connection, resolved: Resolved) -> Preview:
 
 
 def record(
-    connection: Connection, resolved: Resolved, options: JobOptions, expected_users: str | None
-) -> tuple[Job, bool]:
-    """Record a job with its users and content frozen; see `Administration.submit`."""
-    if earlier := find_earlier(connection, resolved, options):
-        return earlier, False
+    connection: Connection,
+    resolved: Resolved,
+    options: JobOptions,
+    *,
+    expected_users: str | None = None,
+    parent_id: int | None = None,
+) -> Job:
+    """Record a job with its users and content frozen.
+
+    Raises:
+        UsersChanged: the frozen users are not those whose digest was expected.
+
+    """
     holds = options.not_before is not None and options.not_before > read_now(connection)
     job_id = job_rows.insert_job(
         connection,
@@ -127,6 +135,7 @@ def record(
         actor_login=resolved.actor.login,
         location_id=None if resolved.location is None else resolved.location.id,
         reason=options.reason.strip(),
+        parent_id=parent_id,
         cutoff=resolved.cutoff,
         priority=options.priority,
         max_rate=options.max_rate,
@@ -144,18 +153,23 @@ def record(
         frozen = job_rows.load_targets(connection, job_id, 0, job.users_total - 1)
         if _digest_of_users(frozen) != expected_users:
             raise UsersChanged("the users changed since the preview; look at the new preview and decide again")
-    return job, True
+    return job
 
 
-def find_earlier(connection: Connection, resolved: Resolved, options: JobOptions) -> Job | None:
-    """Find the job that was submitted under this idempotency key before."""
+def find_earlier(connection: Connection, actor: Actor, request: ResetRequest, options: JobOptions) -> Job | None:
+    """Find the job that was submitted under this idempotency key before.
+
+    Raises:
+        Conflict: it was submitted with other words.
+
+    """
     if options.idempotency_key is None:
         return None
-    found = job_rows.find_by_key(connection, resolved.actor.id, options.idempotency_key)
+    found = job_rows.find_by_key(connection, actor.id, options.idempotency_key)
     if found is None:
         return None
     job, digest = found
-    if digest != _digest(canonical_words(resolved.request, options)):
+    if digest != _digest(canonical_words(request, options)):
         raise Conflict(
             f"the idempotency key {options.idempotency_key!r} was used for job {job.id} with other words; "
             "use another key, or repeat that request exactly",

@@ -155,10 +155,12 @@ class _Statements:
         return cls(
             counter=effect.records.counter,
             count=select(user, func.count()).where(rows).group_by(user),
-            archive=insert(ARCHIVE[table]).from_select(
+            archive=insert(ARCHIVE[table])
+            .from_select(
                 ["job_id", *(column.name for column in table.columns)],
                 select(job, *table.columns).where(rows),
-            ).execution_options(preserve_rowcount=True),
+            )
+            .execution_options(preserve_rowcount=True),
             change=delete(table).where(rows)
             if effect.values is None
             else update(table).where(rows).values(dict(effect.values)),
