@@ -1,0 +1,378 @@
+"""Running chunks on both databases: exactly once whatever comes twice, and one user's bad data is that user's."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from jobs import dispatch
+from jobs.database import Database
+from jobs.execution import ChunkRunner
+from jobs.model import JobState, Outcome, Rows
+from jobs.progress import Totals
+from jobs.scope import ContentSelection, ResetRequest
+from jobs.services import Administration
+from jobs.settings import Settings
+from jobs.store import chunk_rows
+from tests.small import (
+    ARCHIVED,
+    AT_NORTH,
+    TRAINING,
+    Broker,
+    archived,
+    chunks_of,
+    dump,
+    fill_crowd,
+    fill_small_system,
+    job_of,
+    of_users,
+    ranges_of,
+    submit,
+    work,
+)
+
+SETTINGS = Settings(window=100)
+EACH = Rows(attempts_erased=2, chapters_reset=1, courses_reset=1)
+"""What a reset does to each learner of the crowd."""
+
+
+def dispatched(database: Database) -> list[int]:
+    broker = Broker()
+    dispatch.fill(database, SETTINGS, broker)
+    return broker.messages
+
+
+def runner(database: Database, worker_id: str = "worker") -> ChunkRunner:
+    return ChunkRunner(database, worker_id, SETTINGS)
+
+
+def totals(database: Database, job_id: int) -> Totals:
+    return Administration(database, "root").status(job_id).totals
+
+
+def outcomes(database: Database, job_id: int) -> dict[int, tuple[Outcome | None, str | None]]:
+    return {line.user_id: (line.outcome, line.error) for line in Administration(database, "root").report(job_id)}
+
+
+# One chunk.
+
+
+def test_a_job_becomes_running_with_its_first_chunk_and_succeeded_with_its_last(database: Database) -> None:
+    fill_small_system(database)
+    job = submit(database, chunk_size=4)
+    first, second = dispatched(database)
+    assert job_of(database, job).state is JobState.QUEUED
+
+    assert runner(database).run(first)
+    running = job_of(database, job)
+    assert (running.state, running.finished_at) == (JobState.RUNNING, None)
+    assert running.started_at is not None
+
+    assert runner(database).run(second)
+    ended = job_of(database, job)
+    assert (ended.state, ended.state_reason, ended.started_at) == (JobState.SUCCEEDED, None, running.started_at)
+    assert ended.finished_at is not None
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, 1000])
+def test_a_job_counts_what_it_did_and_archives_exactly_what_it_took(database: Database, chunk_size: int) -> None:
+    fill_small_system(database)
+    before = dump(database)
+    job = submit(database, chunk_size=chunk_size)
+    work(database)
+
+    sums = totals(database, job)
+    assert (sums.changed, sums.unchanged, sums.failed) == (2, 4, 0)
+    assert sums.rows == Rows(attempts_erased=4, chapters_reset=3, courses_reset=3)
+    assert archived(database, job) == ARCHIVED
+    lines = {line.user_id: line.rows for line in Administration(database, "root").report(job)}
+    assert lines == dict.fromkeys(AT_NORTH, Rows()) | {
+        11: Rows(attempts_erased=3, chapters_reset=2, courses_reset=2),
+        12: Rows(attempts_erased=1, chapters_reset=1, courses_reset=1),
+    }
+    after = dump(database)
+    assert [row["id"] for row in after["attempts"]] == [5, 6]
+    for table in ("attempts", "chapter_progress", "course_progress"):
+        taken = [row for row in before[table] if row not in after[table]]
+        twins = [{k: v for k, v in row.items() if k != "job_id"} for row in after[f"archive_{table}"]]
+        assert sorted(twins, key=repr) == sorted(taken, key=repr), table
+
+
+def test_the_records_are_reset_as_the_rules_say(database: Database) -> None:
+    fill_small_system(database)
+    submit(database)
+    work(database)
+    after = dump(database)
+    chapters = {
+        (row["user_id"], row["chapter_id"]): (row["status"], row["position_seconds"], row["completed_at"])
+        for row in after["chapter_progress"]
+    }
+    reset = ("incomplete", 0, None)
+    assert [chapters[key] for key in ((11, 1001), (11, 1002), (12, 1001))] == [reset] * 3
+    assert chapters[13, 1003] == ("in_progress", 30, None)
+    courses = {(row["user_id"], row["course_id"]): row["status"] for row in after["course_progress"]}
+    assert courses == {
+        (11, 101): "incomplete",
+        (11, 102): "incomplete",
+        (12, 101): "incomplete",
+        (13, 102): "in_progress",
+        (21, 101): "completed",
+    }
+
+
+def test_a_second_job_with_the_same_words_changes_nothing_more(database: Database) -> None:
+    fill_small_system(database)
+    submit(database)
+    work(database)
+    records = {name: rows for name, rows in dump(database).items() if "progress" in name or "attempts" in name}
+    again = submit(database)
+    work(database)
+    assert (totals(database, again).changed, totals(database, again).unchanged) == (0, 6)
+    assert {name: rows for name, rows in dump(database).items() if name in records} == records
+
+
+# The same message twice, and at once.
+
+
+def test_a_chunk_that_is_delivered_twice_has_one_effect(database: Database) -> None:
+    fill_small_system(database)
+    job = submit(database)
+    (chunk,) = dispatched(database)
+    assert runner(database).run(chunk)
+    after = dump(database)
+    assert not runner(database).run(chunk)
+    assert dump(database) == after
+    assert archived(database, job) == ARCHIVED
+
+
+def test_a_chunk_that_four_workers_run_at_once_has_one_effect(database: Database, database_url: str) -> None:
+    fill_small_system(database)
+    job = submit(database)
+    (chunk,) = dispatched(database)
+    assert sorted(at_once(database_url, lambda own: [runner(own).run(chunk)])) == [False, False, False, True]
+    assert archived(database, job) == ARCHIVED
+    assert job_of(database, job).state is JobState.SUCCEEDED
+
+
+def test_every_chunk_delivered_to_four_workers_at_once_is_done_once(database: Database, database_url: str) -> None:
+    crowd = fill_crowd(database, 40)
+    job = submit(database, of_users(crowd), chunk_size=4)
+    chunks = dispatched(database)
+    done = at_once(database_url, lambda own: [runner(own).run(chunk) for chunk in chunks])
+    assert sum(done) == len(chunks) == 10
+    sums = totals(database, job)
+    assert (sums.changed, sums.rows) == (40, sum([EACH] * 40, Rows()))
+    assert [user for user, chapter in archived(database, job)["chapter_progress"] if chapter == 1001] == crowd
+    assert len(set(archived(database, job)["attempts"])) == 80
+    assert job_of(database, job).state is JobState.SUCCEEDED
+
+
+def at_once(database_url: str, call: Callable[[Database], list[bool]]) -> list[bool]:
+    """Do the same in four threads, each with a database of its own, as four workers do."""
+    databases = [Database(database_url) for _ in range(4)]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            return [done for answers in pool.map(call, databases) for done in answers]
+    finally:
+        for own in databases:
+            own.close()
+
+
+# Fenced.
+
+
+class Sleeper(Database):
+    """The database of a worker that sleeps between its claim and its transaction, where it first reads the job."""
+
+    def __init__(self, url: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(url)
+        self.meanwhile = meanwhile
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        self.meanwhile()
+        with super().read() as connection:
+            yield connection
+
+
+def test_a_worker_that_slept_past_its_lease_leaves_nothing_and_another_does_its_chunk(
+    database: Database, database_url: str
+) -> None:
+    fill_small_system(database)
+    job = submit(database)
+    (chunk,) = dispatched(database)
+    seen: list[dict[str, object]] = []
+
+    def lose_the_fence() -> None:
+        with database.write() as connection:
+            (lapsed,) = chunk_rows.find_lapsed(connection)
+            assert chunk_rows.return_if_still_claimed(connection, lapsed)
+        seen.append(dict(dump(database)))
+
+    sleeper = Sleeper(database_url, lose_the_fence)
+    assert not runner(sleeper).run(chunk)
+    sleeper.close()
+    assert seen == [dump(database)]
+    assert archived(database, job) == {table: [] for table in ARCHIVED}
+
+    for row in chunks_of(database):
+        assert runner(database, "another").run(row["id"])
+    assert archived(database, job) == ARCHIVED
+    assert job_of(database, job).state is JobState.SUCCEEDED
+
+
+def test_a_worker_that_slept_while_another_finished_its_chunk_leaves_nothing(
+    database: Database, database_url: str
+) -> None:
+    fill_small_system(database)
+    job = submit(database)
+    (chunk,) = dispatched(database)
+    seen: list[dict[str, object]] = []
+
+    def let_another_finish() -> None:
+        with database.write() as connection:
+            (lapsed,) = chunk_rows.find_lapsed(connection)
+            assert chunk_rows.return_if_still_claimed(connection, lapsed)
+        for row in chunks_of(database):
+            assert runner(database, "another").run(row["id"])
+        seen.append(dict(dump(database)))
+
+    sleeper = Sleeper(database_url, let_another_finish)
+    assert not runner(sleeper).run(chunk)
+    sleeper.close()
+    assert seen == [dump(database)]
+    assert archived(database, job) == ARCHIVED
+
+
+# One user's bad data.
+
+BITE = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress WHEN OLD.user_id IN ({users}) "
+            "BEGIN SELECT RAISE(ABORT, 'the row is cursed'); END"
+        ),
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION bite() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the row is cursed' USING ERRCODE = '{code}'; END $$"
+        ),
+        (
+            "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress FOR EACH ROW "
+            "WHEN (OLD.user_id IN ({users})) EXECUTE FUNCTION bite()"
+        ),
+    ),
+}
+
+
+def poison(database: Database, users: list[int], code: str = "P0001") -> None:
+    """Make every reset of these users' chapters fail with the database's error of this code."""
+    with database.write() as connection:
+        for statement in BITE[database.dialect]:
+            connection.exec_driver_sql(statement.format(users=", ".join(map(str, users)), code=code))
+
+
+def heal(database: Database) -> None:
+    with database.write() as connection:
+        on = " ON chapter_progress" if database.dialect == "postgresql" else ""
+        connection.exec_driver_sql(f"DROP TRIGGER poison{on}")
+
+
+@pytest.mark.parametrize("cursed", [[1007], [1001], [1020], [1003, 1004, 1017]])
+def test_users_whose_data_fails_are_found_and_the_others_of_their_chunk_commit(
+    database: Database, cursed: list[int]
+) -> None:
+    crowd = fill_crowd(database, 20)
+    poison(database, cursed)
+    job = submit(database, of_users(crowd), chunk_size=20)
+    assert len(work(database)) == 1
+
+    healthy = [user for user in crowd if user not in cursed]
+    ended = job_of(database, job)
+    assert ended.state is JobState.COMPLETED_WITH_FAILURES
+    assert ended.state_reason == f"{len(cursed)} of 20 users failed"
+    sums = totals(database, job)
+    assert (sums.changed, sums.unchanged, sums.failed) == (len(healthy), 0, len(cursed))
+    assert sums.rows == sum([EACH] * len(healthy), Rows())
+    assert outcomes(database, job) == dict.fromkeys(healthy, (Outcome.CHANGED, None)) | dict.fromkeys(
+        cursed, (Outcome.FAILED, "the row is cursed")
+    )
+    # A user is done wholly or not at all: nothing of the failed ones is archived or changed.
+    assert archived(database, job)["course_progress"] == [(user, 101) for user in healthy]
+    assert archived(database, job)["attempts"] == [2 * user + half for user in healthy for half in (0, 1)]
+    kept = [row["user_id"] for row in dump(database)["course_progress"] if row["status"] == "completed"]
+    assert kept == cursed
+
+
+def test_a_job_all_of_whose_users_fail_has_failed(database: Database) -> None:
+    crowd = fill_crowd(database, 5)
+    records = dump(database)["course_progress"]
+    poison(database, crowd)
+    job = submit(database, of_users(crowd), chunk_size=2)
+    work(database)
+    ended = job_of(database, job)
+    assert (ended.state, ended.state_reason) == (JobState.FAILED, "5 of 5 users failed")
+    assert totals(database, job).rows == Rows()
+    assert dump(database)["course_progress"] == records
+
+
+@pytest.fixture
+def postgres(postgres_database_url: str) -> Iterator[Database]:
+    database = Database(postgres_database_url)
+    yield database
+    database.close()
+
+
+def test_a_chunk_that_conflicts_again_and_again_is_handed_back_and_fails_nobody(postgres: Database) -> None:
+    crowd = fill_crowd(postgres, 5)
+    poison(postgres, [1003], code="40001")
+    job = submit(postgres, of_users(crowd))
+    (chunk,) = dispatched(postgres)
+    assert not runner(postgres).run(chunk)
+    (row,) = chunks_of(postgres)
+    assert (row["state"], row["retries"], row["published_at"]) == ("dispatched", 1, None)
+    assert archived(postgres, job)["attempts"] == []
+
+    heal(postgres)
+    assert runner(postgres).run(chunk)
+    assert totals(postgres, job).changed == 5
+
+
+def test_a_chunk_that_the_database_itself_ends_is_handed_back_and_fails_nobody(postgres: Database) -> None:
+    crowd = fill_crowd(postgres, 5)
+    poison(postgres, [1003], code="57014")
+    job = submit(postgres, of_users(crowd))
+    (chunk,) = dispatched(postgres)
+    with pytest.raises(OperationalError, match="the row is cursed"):
+        runner(postgres).run(chunk)
+    assert [(row["state"], row["retries"]) for row in chunks_of(postgres)] == [("dispatched", 1)]
+
+    heal(postgres)
+    assert runner(postgres).run(chunk)
+    assert totals(postgres, job).changed == 5
+
+
+def test_a_chunk_whose_parents_are_derived_runs_beside_another_job_on_the_same_users(
+    database: Database, database_url: str
+) -> None:
+    """Each of two jobs resets one of ada's two completed chapters; the course must not stay as if one were left."""
+    fill_small_system(database)
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM course_progress WHERE course_id = 102")
+        connection.exec_driver_sql("UPDATE course_progress SET status = 'in_progress' WHERE user_id = 11")
+    for chapter in (1001, 1002):
+        request = ResetRequest(kind=TRAINING.kind, users=TRAINING.users, content=ContentSelection(chapters=(chapter,)))
+        submit(database, request)
+    chunks = iter(dispatched(database))
+    with ThreadPoolExecutor(2) as pool:
+        databases = [Database(database_url) for _ in range(2)]
+        assert all(pool.map(lambda own, chunk: runner(own).run(chunk), databases, chunks))
+        for own in databases:
+            own.close()
+    assert ranges_of(database) == [(0, 5), (0, 5)]
+    courses = {row["user_id"]: row["status"] for row in dump(database)["course_progress"] if row["course_id"] == 101}
+    assert courses == {11: "incomplete", 12: "incomplete", 21: "completed"}
