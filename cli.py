@@ -5,6 +5,7 @@ The contract of options, output and exit codes is `docs/cli.md`.
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -72,16 +73,20 @@ for command in (
 def main() -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:]
+    if sys.stdout is None:  # closed by the caller; whatever is opened next must not take its place
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end, like stdout
     try:
-        code = main_group.main(arguments, prog_name="training-reset", standalone_mode=False)
+        with main_group.make_context("training-reset", arguments) as context:
+            main_group.invoke(context)
         sys.stdout.flush()
+        code = 0
     except BrokenPipeError:
         # Whoever read the output has had enough; the interpreter must not try to flush the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except BaseException as error:  # noqa: BLE001 - the one boundary where every error becomes a line and a code
         code = exit_code_of(error, arguments)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs import errors
 from jobs.database import first_line
+from jobs.errors import shown
 
 EXIT_CODES: dict[type[errors.TrainingResetError], int] = {
     errors.InputRefused: 3,
@@ -50,14 +51,22 @@ def _describe(error: BaseException) -> tuple[int, str, str, dict[str, object]]:
             return code, error.code, error.message, error.data
         case click.exceptions.ClickException() | click.exceptions.Exit() | click.Abort():
             return (*_describe_click(error), {})
-        case KeyboardInterrupt():
-            return INTERRUPTED, "interrupted", "interrupted", {}
-        case SystemExit():
-            return error.code if isinstance(error.code, int) else UNEXPECTED, "exit", "", {}
         case DBAPIError():
             return (*_describe_database(error), {})
+    return (*_describe_rest(error), {})
+
+
+def _describe_rest(error: BaseException) -> tuple[int, str, str]:
+    """Describe what Python itself raises."""
+    match error:
+        case KeyboardInterrupt():
+            return INTERRUPTED, "interrupted", "interrupted"
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else UNEXPECTED, "exit", ""
+        case UnicodeEncodeError(encoding="utf-8"):
+            return USAGE, "usage", f"{shown(error.object)!r} is not UTF-8 text; give it in UTF-8"
     text = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
-    return UNEXPECTED, "unexpected", f"{text}; {_MEND_UNEXPECTED}", {}
+    return UNEXPECTED, "unexpected", f"{text}; {_MEND_UNEXPECTED}"
 
 
 def _describe_click(error: click.ClickException | click.exceptions.Exit | click.Abort) -> tuple[int, str, str]:
@@ -67,9 +76,17 @@ def _describe_click(error: click.ClickException | click.exceptions.Exit | click.
         case click.Abort():
             return INTERRUPTED, "interrupted", "interrupted"
         case click.UsageError():
-            where = error.ctx.command_path if error.ctx else "training-reset"
-            return USAGE, "usage", f"{error.format_message()} See '{where} --help'."
+            return USAGE, "usage", _usage(error)
     return error.exit_code, "refused", error.format_message()
+
+
+def _usage(error: click.UsageError) -> str:
+    """Give what is wrong and, where click does not say it, what to do."""
+    where = error.ctx.command_path if error.ctx else "training-reset"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return f"'{where}' says too little; see '{where} --help'"
+    message = " ".join(error.format_message().rstrip(".").split("\n"))
+    return message if "; " in message else f"{message}; see '{where} --help'"
 
 
 def _describe_database(error: DBAPIError) -> tuple[int, str, str]:

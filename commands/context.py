@@ -7,7 +7,7 @@ import click
 from pydantic import ValidationError
 
 from jobs.database import Database
-from jobs.errors import DatabaseUnavailable, InputRefused
+from jobs.errors import DatabaseUnavailable, InputRefused, shown
 from jobs.services import Administration
 from jobs.settings import Settings
 
@@ -84,5 +84,5 @@ def load_settings(given: dict[str, object]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        told = f"TRAINING_RESET_{name}={first['input']!r}: " if name else ""
-        raise InputRefused(f"{told}{first['msg']}; correct the setting") from error
+        told = f"TRAINING_RESET_{name}={shown(str(first['input']))!r}: " if name else ""
+        raise InputRefused(f"{told}{first['msg'].removeprefix('Value error, ')}; correct the setting") from error

@@ -119,10 +119,12 @@ def _open(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    unfinished = output.with_name(f".{output.name}.unfinished")
+    special = output.exists() and not output.is_file()  # a device or a pipe is written to, never replaced
+    unfinished = output if special else output.with_name(f".{output.name}.unfinished")
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
             yield file
-        unfinished.replace(output)
+        if not special:
+            unfinished.replace(output)
     except OSError as error:
         raise InputRefused(f"the report cannot be written to {output} ({error.strerror}); name another file") from error

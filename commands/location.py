@@ -4,8 +4,7 @@ import click
 
 from commands.context import Invocation, pass_invocation
 from commands.output import location_object, print_json, print_table
-from commands.request import read_location
-from commands.words import Ids, flatten
+from commands.words import LOCATION, Ids, flatten
 from jobs.records.people import Location
 
 
@@ -54,12 +53,14 @@ def user_group() -> None:
 
 
 @user_group.command("list")
-@click.option("--location", metavar="ID|all", help="Default: where you stand.")
+@click.option("--location", type=LOCATION, metavar="ID|all", help="Default: where you stand.")
 @click.option("--content-role", "content_roles", type=Ids(), multiple=True, help="Only who holds one of these.")
 @pass_invocation
-def list_users(invocation: Invocation, *, location: str | None, content_roles: tuple[tuple[int, ...], ...]) -> None:
+def list_users(
+    invocation: Invocation, *, location: int | str | None, content_roles: tuple[tuple[int, ...], ...]
+) -> None:
     """List the users of a location."""
-    found = invocation.administration.users(read_location(location), flatten(content_roles))
+    found = invocation.administration.users(location, flatten(content_roles))
     if invocation.as_json:
         for user in found:
             print_json(

@@ -10,7 +10,7 @@ from commands.context import Invocation, pass_invocation
 from commands.output import preview_object, preview_text, print_json
 from commands.usersfile import read_users_file
 from commands.waiting import after_submit
-from commands.words import Ids, Moment, MomentOrAge, Users, flatten, split_users
+from commands.words import LOCATION, IdOr, Ids, Moment, MomentOrAge, Users, flatten, split_users
 from jobs.errors import InputRefused
 from jobs.model import Job, Kind
 from jobs.scope import PRIORITIES, ContentSelection, JobOptions, ResetRequest, UserSelection
@@ -33,7 +33,9 @@ user_options = _stack(
     click.option("--users-file", metavar="FILE|-", help="One id or login a line, or CSV with a column id or login."),
     click.option("--all-users", is_flag=True, help="Every user of the location."),
     click.option("--exclude-user", "excluded", type=Users(), multiple=True, help="But not these."),
-    click.option("--location", metavar="ID|all", help="Default: where you stand; all for super users only."),
+    click.option(
+        "--location", type=LOCATION, metavar="ID|all", help="Default: where you stand; all for super users only."
+    ),
 )
 content_role_option = click.option(
     "--content-role",
@@ -62,7 +64,9 @@ job_options = _stack(
     click.option("--reason", required=True, help="Why these records are reset."),
     click.option("--priority", type=click.Choice(list(PRIORITIES)), default="normal", show_default=True),
     click.option("--max-rate", type=float, metavar="USERS_PER_SECOND", help="At most so many users a second."),
-    click.option("--chunk-size", default="auto", metavar="N|auto", show_default=True, help="Users of a chunk."),
+    click.option(
+        "--chunk-size", type=IdOr("auto"), metavar="N|auto", default="auto", show_default=True, help="Users of a chunk."
+    ),
     click.option("--not-before", type=Moment(), help="Hold the job until then."),
     click.option("--idempotency-key", metavar="KEY", help="The same key and words give the same job."),
     click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal."),
@@ -145,7 +149,7 @@ def in_progress_request(words: dict[str, Any]) -> ResetRequest:
     """Read the words of [204]."""
     id_type, ids = words["id_type"], flatten(words["ids"])
     if (id_type is None) != (not ids):
-        raise click.UsageError("--id-type and --id go together: the one says what the ids of the other are.")
+        raise click.UsageError("--id-type and --id go together; give both: the one says what the ids of the other are")
     content = ContentSelection(
         content_roles=flatten(words["content_roles"]),
         categories=ids if id_type == "category" else (),
@@ -159,9 +163,7 @@ def in_progress_request(words: dict[str, Any]) -> ResetRequest:
 
 def _request(kind: Kind, content: ContentSelection, words: dict[str, Any]) -> ResetRequest:
     users = _users(words)
-    return ResetRequest(
-        kind=kind, users=users, content=content, location=read_location(words["location"]), cutoff=words["cutoff"]
-    )
+    return ResetRequest(kind=kind, users=users, content=content, location=words["location"], cutoff=words["cutoff"])
 
 
 def _users(words: dict[str, Any]) -> UserSelection:
@@ -179,25 +181,13 @@ def _users(words: dict[str, Any]) -> UserSelection:
     )
 
 
-def read_location(word: str | None) -> Any:  # noqa: ANN401 - an id, "all" or None
-    """Read the value of --location."""
-    if word is None or word == "all":
-        return word
-    ids = Ids().convert(word, None, None)
-    if len(ids) != 1:
-        raise click.UsageError(f"--location takes one id or all, not {word!r}.")
-    return ids[0]
-
-
 def _options(words: dict[str, Any]) -> JobOptions:
     size = words["chunk_size"]
-    if size != "auto" and not size.isdecimal():
-        raise click.UsageError(f"--chunk-size takes a whole number or auto, not {size!r}.")
     options = JobOptions(
         reason=words["reason"],
         priority=PRIORITIES[words["priority"]],
         max_rate=words["max_rate"],
-        chunk_size=None if size == "auto" else int(size),
+        chunk_size=None if size == "auto" else size,
         not_before=words["not_before"],
         idempotency_key=words["idempotency_key"],
     )
@@ -223,7 +213,7 @@ def _submit(invocation: Invocation, request: ResetRequest, words: dict[str, Any]
     elif sys.stdin.isatty() and sys.stderr.isatty():
         job, new = _ask_and_submit(invocation, request, options)
     else:
-        raise click.UsageError("there is no terminal to ask at; give --yes.")
+        raise click.UsageError("there is no terminal to ask at; give --yes")
     after_submit(invocation, job, new=new, wait=words["wait"], watch=words["watch"])
 
 

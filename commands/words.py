@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import click
 
+from jobs.errors import shown
+
 T = TypeVar("T")
 
 _MOST_DIGITS = 1000  # beyond 64 bits an id is unknown, but it is still named as it was given
@@ -25,7 +27,9 @@ class Ids(click.ParamType[tuple[int, ...]]):
         words = [word.strip() for word in str(value).split(",")]
         wrong = [word for word in words if not _is_id(word)]
         if wrong:
-            self.fail(f"{', '.join(map(repr, wrong))}: an id is a whole number from 1 up", param, ctx)
+            self.fail(
+                f"{', '.join(repr(shown(word)) for word in wrong)}: an id is a whole number from 1 up", param, ctx
+            )
         return tuple(int(word) for word in words)
 
 
@@ -42,6 +46,26 @@ class Users(click.ParamType[tuple[str, ...]]):
         if not all(words):
             self.fail(f"{value!r} names nobody between two commas", param, ctx)
         return words
+
+
+class IdOr(click.ParamType[int | str]):
+    """One whole number, or one word in its place."""
+
+    name = "number or word"
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Give the number or the word, or fail naming what was given."""
+        if isinstance(value, int) or value == self._word:
+            return value
+        if not _is_id(str(value)):
+            self.fail(f"{shown(str(value))!r} is neither one whole number nor {self._word}", param, ctx)
+        return int(str(value))
+
+
+LOCATION = IdOr("all")
 
 
 class Moment(click.ParamType[datetime]):

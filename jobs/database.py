@@ -7,6 +7,7 @@ for each other instead of failing; on PostgreSQL they run at the isolation that 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Literal
 
@@ -19,10 +20,10 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.sql.elements import ColumnElement
 
-from jobs.errors import DatabaseUnavailable
+from jobs.errors import DatabaseUnavailable, shown
 from jobs.schema import UtcDateTime
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
@@ -74,6 +75,12 @@ class Database:
         with self._connect() as connection, connection.execution_options(**options).begin():
             yield connection
 
+    @property
+    def missing_file(self) -> bool:
+        """Whether this is SQLite in a file that is not there; connecting would make it."""
+        file = self.engine.url.database or ":memory:"
+        return self.dialect == "sqlite" and not file.startswith((":memory:", "file:")) and not Path(file).exists()
+
     def close(self) -> None:
         """Close the connections that wait for use."""
         self.engine.dispose()
@@ -86,13 +93,16 @@ class Database:
     def _connect(self) -> Iterator[Connection]:
         try:
             connection = self.engine.connect()
-        except OperationalError as error:
+        except DBAPIError as error:
+            mend = "check the path and who may write there" if self.dialect == "sqlite" else _MEND_SERVER
             raise DatabaseUnavailable(
-                f"the database {self.engine.url.render_as_string()} is out of reach ({first_line(error)}); "
-                "check the URL and that the server runs"
+                f"the database {self.engine.url.render_as_string()} is out of reach ({first_line(error)}); {mend}"
             ) from error
         with connection:
             yield connection
+
+
+_MEND_SERVER = "check the URL and that the server runs"
 
 
 def first_line(error: DBAPIError) -> str:
@@ -127,9 +137,9 @@ def _engine(url: str, busy_seconds: float) -> Engine:
     try:
         parsed = make_url(url)
         driver = _DRIVERS[parsed.drivername]
-    except (ArgumentError, KeyError, NoSuchModuleError) as error:
+    except (ArgumentError, KeyError, NoSuchModuleError, ValueError) as error:
         raise DatabaseUnavailable(
-            f"the database URL {url!r} is none that this program knows; "
+            f"the database URL {shown(url)!r} is none that this program knows; "
             "give sqlite:///PATH or postgresql://USER@HOST/NAME"
         ) from error
     parsed = parsed.set(drivername=driver)

@@ -13,6 +13,7 @@ Each carries one sentence with the value that is wrong and what to do about it. 
 branch its exit code; nothing below it knows of exit codes.
 """
 
+import re
 from collections.abc import Mapping
 
 
@@ -73,3 +74,12 @@ class BrokerUnavailable(TrainingResetError):
     """The broker is out of reach and nothing could be recorded."""
 
     code = "broker_unavailable"
+
+
+_LONGEST_SHOWN = 80
+
+
+def shown(word: str) -> str:
+    """Give a word as a sentence about it shows it: cut where it is very long, without the password of a URL."""
+    word = re.sub(r"(://[^:/@]*:).*@", r"\1***@", word)
+    return word if len(word) <= _LONGEST_SHOWN else f"{word[:_LONGEST_SHOWN]}… ({len(word):,} characters)"

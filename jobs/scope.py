@@ -125,8 +125,10 @@ class JobOptions:
         """
         if not self.reason.strip():
             raise InputRefused("the reason is blank; say with --reason why these records are reset")
-        if self.max_rate is not None and not 0 < self.max_rate < float("inf"):
-            raise InputRefused(f"--max-rate {self.max_rate:g} is not above 0; give users a second")
+        if self.max_rate is not None and not MIN_RATE <= self.max_rate <= MAX_RATE:
+            raise InputRefused(
+                f"--max-rate {self.max_rate:g} is out of range; give {MIN_RATE:g} to {MAX_RATE:,} users a second"
+            )
         if self.chunk_size is not None and not 1 <= self.chunk_size <= MAX_CHUNK_SIZE:
             raise InputRefused(f"--chunk-size {self.chunk_size} is out of range; give 1 to {MAX_CHUNK_SIZE}, or auto")
         if self.idempotency_key is not None and not self.idempotency_key.strip():
@@ -136,6 +138,8 @@ class JobOptions:
 
 
 MAX_CHUNK_SIZE = 10_000
+MIN_RATE, MAX_RATE = 0.001, 1_000_000
+"""Users a second; slower than this, the time of the next chunk is soon beyond the calendar."""
 PRIORITIES = {"low": 0, "normal": 1, "high": 2}
 
 _CONTENT_MEND = {

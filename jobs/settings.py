@@ -4,18 +4,21 @@ Times are in seconds. Their order matters more than their values (see `docs/sett
 out before its chunk does, a chunk before its worker's lease, and a message becomes visible again long after.
 """
 
+import re
 from pathlib import Path
 from typing import Self
 
 from platformdirs import user_data_path
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_BROKER_URL = re.compile(r"rediss?://([^@/]*@)?([^:@/?#]*|\[[^]]*\])(:\d{1,5})?(/\d*)?(\?.*)?$|redis\+socket:///.+")
 
 
 class Settings(BaseSettings):
     """The settings of one process; the environment gives what the caller does not."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAINING_RESET_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="TRAINING_RESET_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     home: Path = Field(default_factory=lambda: user_data_path("training-reset"))
     database_url: str | None = None
@@ -48,6 +51,13 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the database: the one given, or SQLite in the data directory."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'training-reset.sqlite3'}"
+
+    @field_validator("broker_url")
+    @classmethod
+    def _redis_or_valkey(cls, url: str | None) -> str | None:
+        if url and not _BROKER_URL.match(url):
+            raise ValueError("give redis://HOST:PORT/NUMBER, rediss:// of the same form or redis+socket:///PATH")
+        return url
 
     @model_validator(mode="after")
     def _order_of_times(self) -> Self:

@@ -21,5 +21,8 @@ def dispatch_now(database: Database, settings: Settings) -> int:
     options = configuration["broker_transport_options"]
     if isinstance(options, dict):  # a person waits, so a silent broker is given up sooner than by a worker
         options["socket_timeout"] = settings.broker_connect_seconds
+    retries = configuration["task_publish_retry_policy"]
+    if isinstance(retries, dict):
+        retries["max_retries"] = 1
     app.conf.update(configuration)
     return dispatch.fill(database, settings, publish_chunk)

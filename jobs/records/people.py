@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, Select, false, not_, select
 
-from jobs.errors import InputRefused, NotFound
+from jobs.errors import InputRefused, NotFound, shown
 from jobs.model import Access, Actor
 from jobs.records import tables
 from jobs.records.idsets import id_sets
@@ -160,9 +160,9 @@ _MOST_NAMED_IN_A_LINE = 1000
 
 
 def _listed(words: list[str]) -> str:
-    shown = ", ".join(words[:_MOST_NAMED_IN_A_LINE])
+    listed = ", ".join(shown(word) for word in words[:_MOST_NAMED_IN_A_LINE])
     more = len(words) - _MOST_NAMED_IN_A_LINE
-    return f"{shown} and {more} more (--json names them all)" if more > 0 else shown
+    return f"{listed} and {more:,} more (--json names them all)" if more > 0 else listed
 
 
 def _find_named(connection: Connection, ids: Collection[int], logins: Collection[str]) -> _Named:

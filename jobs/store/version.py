@@ -23,9 +23,11 @@ def require_schema(database: Database) -> None:
         DatabaseUnavailable: it holds none, an older or a newer one.
 
     """
+    where = database.engine.url.render_as_string()
+    if database.missing_file:
+        raise DatabaseUnavailable(f"there is no database {where}; check the path, or run 'training-reset db upgrade'")
     with database.read() as connection:
         version = schema_version(connection)
-    where = database.engine.url.render_as_string()
     if version is None:
         raise DatabaseUnavailable(
             f"the database {where} holds no schema of this program; run 'training-reset db upgrade'"
