@@ -29,6 +29,10 @@ class WindowSettings(Protocol):
         """The most chunks in flight over all jobs."""
 
     @property
+    def dispatch_timeout_seconds(self) -> float:
+        """After which an unclaimed chunk's message counts as lost."""
+
+    @property
     def chunk_size_start(self) -> int:
         """Users of a job's first chunk."""
 
@@ -42,7 +46,10 @@ class WindowSettings(Protocol):
 
 
 def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
-    """Dispatch as many chunks as the window has room for; give their number.
+    """Dispatch as many chunks as the window has room for, and again those whose message is missing.
+
+    Returns:
+        the number of messages sent.
 
     Raises:
         PublishFailed: the chunks are recorded, but some messages did not reach the broker.
@@ -51,11 +58,12 @@ def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
     with database.write() as connection:
         lease_rows.lock_window(connection)
         chunk_ids = _create_chunks(connection, settings)
-    send(database, chunk_ids, publish)
+        chunk_ids += chunk_rows.take_unpublished(connection, settings.dispatch_timeout_seconds)
+    _send(database, chunk_ids, publish)
     return len(chunk_ids)
 
 
-def send(database: Database, chunk_ids: list[int], publish: Publish) -> None:
+def _send(database: Database, chunk_ids: list[int], publish: Publish) -> None:
     """Publish chunks that were committed as published; note those that could not be.
 
     Raises:

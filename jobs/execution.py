@@ -5,7 +5,11 @@ something to claim. A chunk that loses its fence leaves nothing behind.
 """
 
 import os
+import random
+import time
+from collections.abc import Callable
 from functools import lru_cache
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -13,14 +17,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.database import Database, Isolation, first_line, limit_statements
+from jobs.errors import DatabaseUnavailable
 from jobs.model import Job, JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
+from jobs.settling import settle
 from jobs.store import chunk_rows, job_rows
 from jobs.store.chunk_rows import Claim, Owner
 
 log = structlog.get_logger()
 
-CONFLICTS_BEFORE_RELEASE = 5
+_CONFLICTS_BEFORE_LOCKING = 2
+_MOST_CONFLICTS = 8
+_MOST_RETRIES_OF_ONE_USER = 5
 
 
 class Limits(Protocol):
@@ -42,11 +50,15 @@ class ChunkRunner:
         database: where the jobs and the records are.
         worker_id: the worker whose lease covers these chunks.
         limits: the times that bound a chunk.
+        sleep: waits so many seconds between two tries.
 
     """
 
-    def __init__(self, database: Database, worker_id: str, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, worker_id: str, limits: Limits, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._database = database
+        self._sleep = sleep
         self._owner = Owner(worker_id=worker_id, process_id=os.getpid())
         self._limits = limits
         self._engine_of = lru_cache(maxsize=32)(self._load_engine)
@@ -59,13 +71,11 @@ class ChunkRunner:
             return False
         try:
             done = self._run_until_stable(claim)
-        except Exception:
-            self._release(claim)
-            raise
-        if done:
-            with self._database.write() as connection:
-                ended = job_rows.finish_if_complete(connection, claim.job_id)
-            log.info("chunk done", job=claim.job_id, chunk=chunk_id, job_ended=ended)
+        except Exception as error:
+            log.exception("chunk failed", job=claim.job_id, chunk=claim.chunk_id)
+            self._hand_back(claim, error)
+            return False
+        log.info("chunk done" if done else "chunk fenced off", job=claim.job_id, chunk=chunk_id)
         return done
 
     def _claim(self, chunk_id: int) -> Claim | None:
@@ -80,32 +90,61 @@ class ChunkRunner:
     def _run_until_stable(self, claim: Claim) -> bool:
         """Run the transaction, again after a conflict with somebody who changed the same records meanwhile."""
         engine = self._engine_of(claim.job_id)
-        for conflicts in range(CONFLICTS_BEFORE_RELEASE):
+        for conflicts in range(_MOST_CONFLICTS):
             try:
-                return self._run_once(claim, engine)
+                return self._run_once(claim, engine, locks_first=conflicts >= _CONFLICTS_BEFORE_LOCKING)
             except (OperationalError, RecordsMoved) as error:
                 if not (isinstance(error, RecordsMoved) or is_conflict(error)):
                     raise
                 log.info("chunk conflicts", job=claim.job_id, chunk=claim.chunk_id, conflicts=conflicts + 1)
-        self._release(claim)
-        return False
+                self._sleep(_jitter(conflicts))
+        return self._run_once(claim, engine, locks_first=True)
 
-    def _run_once(self, claim: Claim, engine: ResetEngine) -> bool:
-        isolation: Isolation = "SERIALIZABLE" if engine.derives_parents else "REPEATABLE READ"
-        with self._database.write(isolation) as connection:
+    def _run_once(self, claim: Claim, engine: ResetEngine, *, locks_first: bool) -> bool:
+        with self._database.write(_isolation(engine, locks_first=locks_first)) as connection:
             limit_statements(connection, self._limits.statement_timeout_seconds)
-            if not chunk_rows.lock_if_fence_holds(connection, claim):
-                log.warning("chunk fenced off", job=claim.job_id, chunk=claim.chunk_id)
-                return False
-            users = job_rows.load_targets(connection, claim.job_id, claim.first_ordinal, claim.last_ordinal)
-            changed, failed = reset_users(connection, engine, claim.job_id, users)
-            if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
-                raise AssertionError(f"chunk {claim.chunk_id} lost its fence inside its own transaction")
-        return True
+            done = chunk_rows.lock_if_fence_holds(connection, claim)
+            if done:
+                users = job_rows.load_targets(connection, claim.job_id, claim.first_ordinal, claim.last_ordinal)
+                if locks_first:
+                    engine.lock(connection, users)
+                changed, failed = reset_users(connection, engine, claim.job_id, users)
+                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
+                    raise AssertionError(f"chunk {claim.chunk_id} lost its fence inside its own transaction")
+            else:
+                failed = {}
+        self._settle(claim, released=not done, count_failures=bool(failed))
+        return done
 
-    def _release(self, claim: Claim) -> None:
+    def _settle(self, claim: Claim, *, released: bool, count_failures: bool) -> None:
+        """Take the job's next step; a chunk that may not run is handed back first, so that nothing waits for it."""
         with self._database.write() as connection:
-            chunk_rows.release_if_fence_holds(connection, claim)
+            if released:
+                chunk_rows.release_if_fence_holds(connection, claim, retries=0)
+            job = job_rows.find_job(connection, claim.job_id)
+            if job is not None:
+                settle(connection, job, count_failures=count_failures)
+
+    def _hand_back(self, claim: Claim, error: Exception) -> None:
+        """Let a chunk be run again: whole, then halved, until its only user is given up as failed.
+
+        Trouble of the database that no user's data can cause counts for nothing. Tries until the database takes it,
+        or until this process is replaced for being overdue.
+        """
+        counts = 1 if is_of_the_chunk(error) else 0
+        self._sleep(_jitter(claim.retries))
+        for attempt in count():
+            try:
+                with self._database.write() as connection:
+                    if counts and claim.users == 1 and claim.retries + counts >= _MOST_RETRIES_OF_ONE_USER:
+                        chunk_rows.fail_if_fence_holds(connection, claim, _reason(error))
+                    else:
+                        halved = claim.retries + counts > 1 and claim.users > 1
+                        chunk_rows.release_if_fence_holds(connection, claim, retries=counts, halved=halved)
+                break
+            except (DBAPIError, DatabaseUnavailable):
+                log.warning("database out of reach", job=claim.job_id, chunk=claim.chunk_id)
+                self._sleep(_jitter(attempt))
 
     def _load_engine(self, job_id: int) -> ResetEngine:
         with self._database.read() as connection:
@@ -144,9 +183,32 @@ def reset_users(
     return changed | more_changed, failed | more_failed
 
 
+def _isolation(engine: ResetEngine, *, locks_first: bool) -> Isolation:
+    if locks_first:
+        return "READ COMMITTED"
+    return "SERIALIZABLE" if engine.derives_parents else "REPEATABLE READ"
+
+
+def _jitter(times: int) -> float:
+    """Seconds to wait before trying again: longer each time, never in step with others, at most about a second."""
+    return random.uniform(0.5, 1.0) * min(1.0, 0.02 * 2.0**times)
+
+
+def _reason(error: Exception) -> str:
+    return first_line(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
+
+
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock
+_TIMEOUTS = ("57014", "55P03")  # statement timeout, lock timeout
 
 
 def is_conflict(error: DBAPIError) -> bool:
     """Tell whether a transaction lost against another one and will do when it is run again."""
     return getattr(error.orig, "sqlstate", None) in _CONFLICTS
+
+
+def is_of_the_chunk(error: Exception) -> bool:
+    """Tell whether a failure may come from what the chunk holds, and not from a database that is out of reach."""
+    if not isinstance(error, OperationalError):
+        return not isinstance(error, DatabaseUnavailable)
+    return getattr(error.orig, "sqlstate", None) in (*_CONFLICTS, *_TIMEOUTS)

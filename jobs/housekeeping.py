@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Connection
 
 from jobs import dispatch
-from jobs.database import Database, read_now
-from jobs.model import Job, JobState
+from jobs.database import Database
 from jobs.settings import Settings
+from jobs.settling import settle
 from jobs.store import chunk_rows, job_rows, lease_rows
 
 log = structlog.get_logger()
@@ -67,7 +66,6 @@ class Housekeeper:
             self._return_lapsed_chunks()
             self._move_jobs_on()
             dispatch.fill(self.database, self.settings, self.publish)
-            self._publish_again()
 
     def leave(self) -> None:
         """End in order: what the worker still holds comes back at once, and somebody else leads."""
@@ -96,16 +94,4 @@ class Housekeeper:
         with self.database.write() as connection:
             lease_rows.remove_lapsed_workers(connection, _FORGET_WORKERS_AFTER_LEASES * self.settings.lease_seconds)
             for job in job_rows.find_unfinished(connection):
-                if job.state is JobState.RUNNING:
-                    job_rows.finish_if_complete(connection, job.id)
-                elif job.state is JobState.HOLDING:
-                    self._release_if_due(connection, job)
-
-    def _release_if_due(self, connection: Connection, job: Job) -> None:
-        if job.not_before is None or job.not_before <= read_now(connection):
-            job_rows.set_state_if_allowed(connection, job.id, JobState.QUEUED, before=JobState.HOLDING)
-
-    def _publish_again(self) -> None:
-        with self.database.write() as connection:
-            chunk_ids = chunk_rows.take_unpublished(connection, self.settings.dispatch_timeout_seconds)
-        dispatch.send(self.database, chunk_ids, self.publish)
+                settle(connection, job)

@@ -82,6 +82,7 @@ EDGES: tuple[Edge, ...] = (
         }.items()
     ),
     Edge(JobState.CANCELLING, JobState.CANCELLED, "No chunk is in flight any more, so nothing can commit."),
+    Edge(JobState.CANCELLING, JobState.FAILED, "Too many users failed to go on, and no chunk is in flight any more."),
     Edge(JobState.RUNNING, JobState.SUCCEEDED, "Every user is done and none failed."),
     Edge(JobState.RUNNING, JobState.COMPLETED_WITH_FAILURES, "Every user is done, and some failed."),
     Edge(JobState.RUNNING, JobState.FAILED, "Every user failed, or too many to go on."),

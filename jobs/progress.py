@@ -25,6 +25,14 @@ class Totals:
         return self.changed + self.unchanged + self.failed
 
 
+_ENOUGH_TO_JUDGE = 1000
+
+
+def too_many_failed(totals: Totals) -> bool:
+    """Tell whether a job does more harm than good: more than half of at least 1,000 users failed."""
+    return totals.done >= _ENOUGH_TO_JUDGE and totals.failed * 2 > totals.done
+
+
 def users_per_second(job: Job, totals: Totals, now: datetime) -> float:
     """Give the speed since the first chunk was claimed; 0.0 before it."""
     if job.started_at is None:

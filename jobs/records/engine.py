@@ -31,7 +31,8 @@ from sqlalchemy import (
 )
 
 from jobs.model import Content, Kind, Rows
-from jobs.records.effects import CHAPTER_PROGRESS, COURSE_PROGRESS, Effect, RecordSet, Scope, effects_of
+from jobs.records import tables
+from jobs.records.effects import ATTEMPTS, CHAPTER_PROGRESS, COURSE_PROGRESS, Effect, RecordSet, Scope, effects_of
 from jobs.records.idsets import IdSets, id_sets
 from jobs.records.narrowing import Narrowed, narrow
 from jobs.records.tables import ARCHIVE
@@ -68,6 +69,8 @@ class ResetEngine:
             if self._reaches(effect.scope)
         ]
 
+        self._locks = _lock_statements(self._sets)
+
     @property
     def derives_parents(self) -> bool:
         """Whether rows that it writes depend on rows that another job may write."""
@@ -95,6 +98,17 @@ class ResetEngine:
             changed = connection.execute(statements.change, its_parameters).rowcount
             _require_equal(statements, "changed", changed, rows)
         return _by_user(counted)
+
+    def lock(self, connection: Connection, user_ids: Collection[int]) -> None:
+        """Let nobody change or add a record of these users until the transaction ends; at READ COMMITTED.
+
+        An attempt or a row of progress refers to its user, so locking the users keeps new ones out. Rows of progress
+        are written as they are, not only locked: a transaction with an older snapshot then fails instead of
+        deciding by what they were.
+        """
+        parameters = self._sets.parameters("scope_users", user_ids)
+        for statement in self._locks:
+            connection.execute(statement, parameters)
 
     def _reaches(self, scope: Scope) -> bool:
         if scope is Scope.CHAPTERS:
@@ -250,6 +264,24 @@ class _Conditions:
             .where(structure.c.left_id == course, table.c[records.user] == user, condition)
             .correlate_except(table, structure)
         )
+
+
+def _lock_statements(sets: IdSets) -> list[Select[int] | Update]:
+    users = tables.users.c.id
+    locks: list[Select[int] | Update] = [
+        select(users).where(sets.among(users, "scope_users")).order_by(users).with_for_update()
+    ]
+    for records in (COURSE_PROGRESS, CHAPTER_PROGRESS):
+        table, user = records.table, records.table.c[records.user]
+        locks.append(update(table).where(sets.among(user, "scope_users")).values(status=table.c.status))
+    attempts = ATTEMPTS.table.c
+    locks.append(
+        select(attempts.id)
+        .where(sets.among(attempts[ATTEMPTS.user], "scope_users"))
+        .order_by(attempts.id)
+        .with_for_update()
+    )
+    return locks
 
 
 def _count(connection: Connection, statements: _Statements, parameters: dict[str, object]) -> dict[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from jobs.database import read_now
@@ -18,6 +18,10 @@ from jobs.progress import Totals
 from jobs.store.tables import chunks, jobs, workers
 
 _RUNNABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
+
+
+MOST_LOSSES_OF_ONE_USER = 3
+"""A user who costs that many processes is failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,12 @@ class Claim:
     first_ordinal: int
     last_ordinal: int
     fence: int
+    retries: int = 0
+
+    @property
+    def users(self) -> int:
+        """How many users it has."""
+        return self.last_ordinal - self.first_ordinal + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +95,7 @@ def take_unpublished(connection: Connection, timeout_seconds: float) -> list[int
     overdue = now - timedelta(seconds=timeout_seconds)
     query = select(chunks.c.id).where(
         chunks.c.state == ChunkState.DISPATCHED.value,
+        chunks.c.job_id.in_(_runnable()),
         or_(chunks.c.published_at.is_(None), chunks.c.published_at < overdue),
     )
     ids = list(connection.execute(query.order_by(chunks.c.id)).scalars())
@@ -96,13 +107,12 @@ def take_unpublished(connection: Connection, timeout_seconds: float) -> list[int
 def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float) -> Claim | None:
     """Give a dispatched chunk of a runnable job a new fence, its owner and a deadline; None drops the message."""
     now = read_now(connection)
-    runnable = select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
     statement = (
         update(chunks)
         .where(
             chunks.c.id == chunk_id,
             chunks.c.state == ChunkState.DISPATCHED.value,
-            chunks.c.job_id.in_(runnable),
+            chunks.c.job_id.in_(_runnable()),
         )
         .values(
             state=ChunkState.CLAIMED.value,
@@ -112,7 +122,7 @@ def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, dea
             claimed_at=now,
             deadline=now + timedelta(seconds=deadline_seconds),
         )
-        .returning(chunks.c.job_id, chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.fence)
+        .returning(chunks.c.job_id, chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.fence, chunks.c.retries)
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
@@ -123,13 +133,13 @@ def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, dea
         first_ordinal=row.first_ordinal,
         last_ordinal=row.last_ordinal,
         fence=row.fence,
+        retries=row.retries,
     )
 
 
 def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
     """Lock the chunk's row for this transaction, if the claim still holds and the job may still run."""
-    runnable = select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
-    statement = update(chunks).where(_held(claim), chunks.c.job_id.in_(runnable)).values(fence=claim.fence)
+    statement = update(chunks).where(_held(claim), chunks.c.job_id.in_(_runnable())).values(fence=claim.fence)
     return connection.execute(statement).rowcount == 1
 
 
@@ -160,10 +170,33 @@ def finish_if_fence_holds(
     return connection.execute(statement).rowcount == 1
 
 
-def release_if_fence_holds(connection: Connection, claim: Claim) -> bool:
-    """Hand a chunk back to be run again; counts as a retry."""
-    statement = update(chunks).where(_held(claim)).values(_dispatched_again() | {"retries": chunks.c.retries + 1})
-    return connection.execute(statement).rowcount == 1
+def release_if_fence_holds(connection: Connection, claim: Claim, *, retries: int = 1, halved: bool = False) -> bool:
+    """Hand a chunk back to be run again, whole or halved; `retries` is how many it counts for that."""
+    last = (claim.first_ordinal + claim.last_ordinal) // 2 if halved else claim.last_ordinal
+    values = _dispatched_again() | {"retries": chunks.c.retries + retries, "last_ordinal": last}
+    released = connection.execute(update(chunks).where(_held(claim)).values(values)).rowcount == 1
+    if released:
+        _insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
+    return released
+
+
+def fence_off_idle(connection: Connection, job_id: int) -> bool:
+    """Give every claimed chunk of a job a new fence, but for those whose transaction holds them already.
+
+    Returns:
+        whether none is left that could commit.
+
+    """
+    claimed = (chunks.c.job_id == job_id) & (chunks.c.state == ChunkState.CLAIMED.value)
+    idle = list(connection.execute(select(chunks.c.id).where(claimed).with_for_update(skip_locked=True)).scalars())
+    if idle:
+        connection.execute(update(chunks).where(chunks.c.id.in_(idle)).values(_dispatched_again()))
+    return connection.execute(select(chunks.c.id).where(claimed).limit(1)).first() is None
+
+
+def drop_dispatched(connection: Connection, job_id: int) -> None:
+    """Remove the chunks of a job that will not run any more; their users count as never reached."""
+    connection.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DISPATCHED.value))
 
 
 def find_lapsed(connection: Connection) -> list[Lapsed]:
@@ -200,22 +233,38 @@ def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
     job_id = connection.execute(held).scalar_one_or_none()
     if job_id is None:
         return False
+    losses = lapsed.losses + (1 if lapsed.worker_lives else 0)
+    of_chunk = update(chunks).where(chunks.c.id == lapsed.chunk_id)
+    if lapsed.first_ordinal == lapsed.last_ordinal and losses >= MOST_LOSSES_OF_ONE_USER:
+        reason = f"the process that ran it died {losses} times"
+        connection.execute(of_chunk.values(_failed_alone(connection, reason) | {"losses": losses}))
+        return True
     middle = (lapsed.first_ordinal + lapsed.last_ordinal) // 2
-    values = _dispatched_again() | {"last_ordinal": middle}
-    values["losses"] = chunks.c.losses + (1 if lapsed.worker_lives else 0)
-    connection.execute(update(chunks).where(chunks.c.id == lapsed.chunk_id).values(values))
-    if middle < lapsed.last_ordinal:
-        second = insert_chunk(connection, job_id, middle + 1, lapsed.last_ordinal)
-        mark_unpublished(connection, [second])
+    connection.execute(of_chunk.values(_dispatched_again() | {"last_ordinal": middle, "losses": losses}))
+    _insert_rest(connection, job_id, middle + 1, lapsed.last_ordinal)
     return True
 
 
+def fail_if_fence_holds(connection: Connection, claim: Claim, reason: str) -> bool:
+    """Give the only user of a chunk up as failed."""
+    values = _failed_alone(connection, reason)
+    return connection.execute(update(chunks).where(_held(claim)).values(values)).rowcount == 1
+
+
 def in_flight_by_job(connection: Connection) -> dict[int, int]:
-    """Count the chunks that are dispatched or claimed, by job."""
+    """Count the chunks that are dispatched or claimed, by job; those of a job that stands still take no place."""
     query = (
-        select(chunks.c.job_id, func.count()).where(chunks.c.state != ChunkState.DONE.value).group_by(chunks.c.job_id)
+        select(chunks.c.job_id, func.count())
+        .where(chunks.c.state != ChunkState.DONE.value, chunks.c.job_id.in_(_runnable()))
+        .group_by(chunks.c.job_id)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def any_unfinished(connection: Connection, job_id: int) -> bool:
+    """Tell whether a job has chunks that are not done."""
+    query = select(chunks.c.id).where(chunks.c.job_id == job_id, chunks.c.state != ChunkState.DONE.value)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float]]:
@@ -281,10 +330,30 @@ def read_outcomes(connection: Connection, job_id: int) -> Iterable[tuple[int, in
         yield row.first_ordinal, row.last_ordinal, changed, failed
 
 
+def _runnable() -> Select[int]:
+    return select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
+
+
 def _held(claim: Claim):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an expression of SQLAlchemy's
     return (
         (chunks.c.id == claim.chunk_id) & (chunks.c.fence == claim.fence) & (chunks.c.state == ChunkState.CLAIMED.value)
     )
+
+
+def _insert_rest(connection: Connection, job_id: int, first: int, last: int) -> None:
+    """Dispatch what was split off from a chunk, to be published with the next round."""
+    if first <= last:
+        mark_unpublished(connection, [insert_chunk(connection, job_id, first, last)])
+
+
+def _failed_alone(connection: Connection, reason: str) -> dict[str, object]:
+    return {
+        "state": ChunkState.DONE.value,
+        "fence": chunks.c.fence + 1,
+        "done_at": read_now(connection),
+        "users_failed": 1,
+        "outcomes": _encode([0], {}, {0: reason}),
+    }
 
 
 def _dispatched_again() -> dict[str, object]:

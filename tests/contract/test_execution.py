@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from jobs import dispatch
 from jobs.database import Database
@@ -347,8 +346,7 @@ def test_a_chunk_that_the_database_itself_ends_is_handed_back_and_fails_nobody(p
     poison(postgres, [1003], code="57014")
     job = submit(postgres, of_users(crowd))
     (chunk,) = dispatched(postgres)
-    with pytest.raises(OperationalError, match="the row is cursed"):
-        runner(postgres).run(chunk)
+    assert not runner(postgres).run(chunk)
     assert [(row["state"], row["retries"]) for row in chunks_of(postgres)] == [("dispatched", 1)]
 
     heal(postgres)

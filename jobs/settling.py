@@ -1,0 +1,65 @@
+"""Move a job on by itself, as far as its chunks allow: to its end, to a stop that was asked for, out of a hold.
+
+Called after every chunk, after every order and in every round of housekeeping; whoever comes first does it.
+"""
+
+from sqlalchemy import Connection
+
+from jobs.database import read_now
+from jobs.model import Job, JobState
+from jobs.progress import Totals, too_many_failed
+from jobs.store import chunk_rows, job_rows
+
+
+def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> None:
+    """Take the one step that is due for this job, if any.
+
+    A stop must have been committed before: only then can no chunk begin any more that does not see it.
+
+    Args:
+        connection: in a writing transaction.
+        job: as it is now.
+        count_failures: whether users may have failed since it was last settled.
+
+    """
+    match job.state:
+        case JobState.QUEUED | JobState.RUNNING if _complete(connection, job):
+            job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.QUEUED)
+            job_rows.finish_if_complete(connection, job.id)
+        case JobState.RUNNING if count_failures:
+            _break_off(connection, job)
+        case JobState.HOLDING:
+            _release(connection, job)
+        case JobState.PAUSING:
+            if chunk_rows.fence_off_idle(connection, job.id):
+                job_rows.set_state_if_allowed(connection, job.id, JobState.PAUSED, reason=job.state_reason)
+        case JobState.CANCELLING:
+            if chunk_rows.fence_off_idle(connection, job.id):
+                _end_stopped(connection, job)
+
+
+def _complete(connection: Connection, job: Job) -> bool:
+    return job.next_ordinal == job.users_total and not chunk_rows.any_unfinished(connection, job.id)
+
+
+def _break_off(connection: Connection, job: Job) -> None:
+    totals = _totals(connection, job)
+    if too_many_failed(totals):
+        reason = f"{totals.failed:,} of the first {totals.done:,} users failed; it stopped to do no more harm"
+        job_rows.set_state_if_allowed(connection, job.id, JobState.CANCELLING, reason=reason, before=JobState.RUNNING)
+
+
+def _release(connection: Connection, job: Job) -> None:
+    if job.not_before is None or job.not_before <= read_now(connection):
+        job_rows.set_state_if_allowed(connection, job.id, JobState.QUEUED, before=JobState.HOLDING)
+
+
+def _end_stopped(connection: Connection, job: Job) -> None:
+    chunk_rows.drop_dispatched(connection, job.id)
+    broken = too_many_failed(_totals(connection, job))
+    after = JobState.FAILED if broken else JobState.CANCELLED
+    job_rows.set_state_if_allowed(connection, job.id, after, reason=job.state_reason, before=JobState.CANCELLING)
+
+
+def _totals(connection: Connection, job: Job) -> Totals:
+    return chunk_rows.totals_of(connection, [job.id]).get(job.id, Totals())
