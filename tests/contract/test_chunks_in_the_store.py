@@ -83,8 +83,7 @@ def test_every_claim_and_every_return_gives_a_new_fence(database: Database, chun
     for _ in range(3):
         held = claimed(database, chunk)
         fences.append(held.fence)
-        with database.write() as connection:
-            assert chunk_rows.release_if_fence_holds(connection, held)
+        assert release(database, held)
         fences.append(chunks_of(database)[0]["fence"])
     assert fences == [1, 2, 3, 4, 5, 6]
 
@@ -117,6 +116,11 @@ def finish(database: Database, held: Claim) -> bool:
 def holds(database: Database, held: Claim) -> bool:
     with database.write() as connection:
         return chunk_rows.lock_if_fence_holds(connection, held)
+
+
+def release(database: Database, held: Claim) -> bool:
+    with database.write() as connection:
+        return chunk_rows.release_if_fence_holds(connection, held, retries=1)
 
 
 def test_a_finished_chunk_says_what_became_of_its_users(database: Database, chunk: int) -> None:
@@ -155,8 +159,7 @@ def test_who_lost_the_fence_writes_nothing(database: Database, chunk: int) -> No
     before = chunks_of(database)
     assert not holds(database, old)
     assert not finish(database, old)
-    with database.write() as connection:
-        assert not chunk_rows.release_if_fence_holds(connection, old)
+    assert not release(database, old)
     assert chunks_of(database) == before
     assert new.fence > old.fence
     assert holds(database, new)
@@ -171,8 +174,7 @@ def test_a_claim_does_not_hold_once_its_job_is_to_stop(database: Database, chunk
 
 def test_a_released_chunk_waits_for_a_new_message_and_counts_a_retry(database: Database, chunk: int) -> None:
     held = claimed(database, chunk)
-    with database.write() as connection:
-        assert chunk_rows.release_if_fence_holds(connection, held)
+    assert release(database, held)
     (row,) = chunks_of(database)
     assert (row["state"], row["retries"], row["losses"]) == ("dispatched", 1, 0)
     assert (row["worker_id"], row["process_id"], row["deadline"], row["published_at"]) == (None, None, None, None)
@@ -281,7 +283,7 @@ def test_the_totals_of_a_job_are_the_sums_of_its_chunks_and_of_no_others(databas
             assert chunk_rows.finish_if_fence_holds(
                 connection, held[first], in_order[first : first + 4], changed, failed
             )
-        assert chunk_rows.release_if_fence_holds(connection, held[8])
+    assert release(database, held[8])
     with database.read() as connection:
         totals = chunk_rows.totals_of(connection, [job, other])
     of_job = totals[job]
