@@ -21,6 +21,7 @@ from commands.me import me_group
 from commands.records import records_group
 from commands.request import preview_group, submit_group
 from commands.serve import up, worker
+from commands.steer import STEERING
 
 
 @click.group(name="training-reset", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,6 +69,10 @@ for command in (
     doctor,
 ):
     main_group.add_command(command)
+
+
+for command in STEERING:
+    job_group.add_command(command)
 
 
 def main() -> None:

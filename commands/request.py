@@ -210,11 +210,34 @@ def _submit(invocation: Invocation, request: ResetRequest, words: dict[str, Any]
     options = _options(words)
     if words["yes"]:
         job, new = invocation.administration.submit(request, options)
-    elif sys.stdin.isatty() and sys.stderr.isatty():
-        job, new = _ask_and_submit(invocation, request, options)
     else:
-        raise click.UsageError("there is no terminal to ask at; give --yes")
+        require_terminal()
+        job, new = _ask_and_submit(invocation, request, options)
     after_submit(invocation, job, new=new, wait=words["wait"], watch=words["watch"])
+
+
+def require_terminal() -> None:
+    """Make sure that there is somebody to ask.
+
+    Raises:
+        click.UsageError: there is no terminal.
+
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("there is no terminal to ask at; give --yes")
+
+
+def confirm(question: str) -> None:
+    """Ask at the terminal whether to go on.
+
+    Raises:
+        click.UsageError: there is no terminal.
+        InputRefused: the answer was no.
+
+    """
+    require_terminal()
+    if not click.confirm(question, err=True):
+        raise InputRefused("not confirmed; nothing was submitted")
 
 
 def _ask_and_submit(invocation: Invocation, request: ResetRequest, options: JobOptions) -> tuple[Job, bool]:
@@ -222,8 +245,7 @@ def _ask_and_submit(invocation: Invocation, request: ResetRequest, options: JobO
     while True:
         preview = invocation.administration.preview(request)
         click.echo(preview_text(preview), err=True)
-        if not click.confirm(f"Reset the records of {preview.total:,} users?", err=True):
-            raise InputRefused("not confirmed; nothing was submitted")
+        confirm(f"Reset the records of {preview.total:,} users?")
         try:
             return invocation.administration.submit(request, options, expected_users=preview.users_digest)
         except UsersChanged as changed:

@@ -28,7 +28,7 @@ class JobEndedBadly(click.ClickException):
 def after_submit(invocation: Invocation, job: Job, *, new: bool, wait: bool, watch: bool) -> None:
     """Dispatch a new job, follow it if asked to, and print its status."""
     if new:
-        _dispatch(invocation, job)
+        dispatch(invocation, job.id)
     else:
         invocation.say(f"job {job.id} was submitted before under this idempotency key")
     if wait or watch:
@@ -68,7 +68,8 @@ def print_status(invocation: Invocation, status: JobStatus) -> None:
         click.echo(status_text(status))
 
 
-def _dispatch(invocation: Invocation, job: Job) -> None:
+def dispatch(invocation: Invocation, job_id: int) -> None:
+    """Send a job's next chunks on their way at once, or warn that they must wait for the broker."""
     from worker.client import dispatch_now  # noqa: PLC0415 - Celery takes half a second to import
 
     try:
@@ -76,7 +77,7 @@ def _dispatch(invocation: Invocation, job: Job) -> None:
     except (PublishFailed, TrainingResetError) as error:
         reason = str(error).partition("\n")[0]
         invocation.warn(
-            f"job {job.id} is recorded, but the broker is out of reach ({reason}); it runs when the broker is back"
+            f"job {job_id} is recorded, but the broker is out of reach ({reason}); it runs when the broker is back"
         )
 
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from jobs.authorization import may_see
 from jobs.database import read_now
-from jobs.model import Job, Outcome, Rows
+from jobs.errors import NotFound
+from jobs.model import Actor, Job, Outcome, Rows
 from jobs.progress import Totals, eta_seconds, users_per_second
 from jobs.records.people import Location, list_locations, logins_of
+from jobs.schema import MAX_ID
 from jobs.store import chunk_rows, job_rows
 
 _PAGE = 1000
@@ -34,6 +37,19 @@ class ReportLine:
     outcome: Outcome | None
     rows: Rows
     error: str | None
+
+
+def find_visible_job(connection: Connection, actor: Actor, job_id: int) -> Job:
+    """Find a job that the actor may know of.
+
+    Raises:
+        NotFound: there is none of this id, or none that the actor may know of.
+
+    """
+    job = job_rows.find_job(connection, job_id) if 0 < job_id <= MAX_ID else None
+    if job is None or not may_see(actor, job):
+        raise NotFound(f"no job has the id {job_id}; 'training-reset job list' names them")
+    return job
 
 
 def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:

@@ -12,8 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs import authorization
 from jobs.database import Database
-from jobs.errors import NotFound
-from jobs.following import JobStatus, ReportLine, report_lines, statuses_of
+from jobs.following import JobStatus, ReportLine, find_visible_job, report_lines, statuses_of
 from jobs.model import Access, Actor, Job, JobState, Kind
 from jobs.records.content import resolve_content
 from jobs.records.people import (
@@ -25,7 +24,6 @@ from jobs.records.people import (
     logins_of,
 )
 from jobs.records.people import list_users as list_users_at
-from jobs.schema import MAX_ID
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.store import job_rows, lease_rows, standing_rows
 from jobs.store.version import require_schema
@@ -168,7 +166,7 @@ class Administration:
 
         """
         with self._database.read() as connection:
-            job = self._find(connection, job_id)
+            job = find_visible_job(connection, find_actor(connection, self._login), job_id)
             return statuses_of(connection, [job])[0]
 
     def jobs(
@@ -195,7 +193,7 @@ class Administration:
 
         """
         with self._database.read() as connection:
-            job = self._find(connection, job_id)
+            job = find_visible_job(connection, find_actor(connection, self._login), job_id)
             yield from report_lines(connection, job)
 
     # How the above look things up.
@@ -212,10 +210,3 @@ class Administration:
         request.check()
         location = self._location(connection, actor, request.location)
         return actor, replace(request, location="all" if location is None else location.id), location
-
-    def _find(self, connection: Connection, job_id: int) -> Job:
-        actor = find_actor(connection, self._login)
-        job = job_rows.find_job(connection, job_id) if 0 < job_id <= MAX_ID else None
-        if job is None or not authorization.may_see(actor, job):
-            raise NotFound(f"no job has the id {job_id}; 'training-reset job list' names them")
-        return job

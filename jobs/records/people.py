@@ -129,6 +129,12 @@ def resolve_users(
     return targets
 
 
+def users_among(connection: Connection, user_ids: Collection[int]) -> Targets:
+    """Give those of the users who still exist, wherever they are now."""
+    users, sets = tables.users.c, id_sets(connection.dialect.name)
+    return Targets(select(users.id).where(sets.among(users.id, "ids")), sets.parameters("ids", user_ids))
+
+
 @dataclass(frozen=True)
 class _Named:
     """Users looked up by id or login: id → location id, and the words that found nobody."""

@@ -179,6 +179,14 @@ def _failed_reason(failed: ScalarSelect[int]) -> ColumnElement[str]:
     return cast(failed, Text) + literal(" of ") + cast(jobs.c.users_total, Text) + literal(" users failed")
 
 
+def set_pace(connection: Connection, job_id: int, **values: object) -> bool:
+    """Change the priority or the rate of a job that has not ended; the rate counts anew from now."""
+    statement = (
+        update(jobs).where(jobs.c.id == job_id, jobs.c.finished_at.is_(None)).values(next_dispatch_at=None, **values)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
 def advance(connection: Connection, job_id: int, first: int, size: int, next_dispatch_at: datetime | None) -> bool:
     """Take the next `size` users of a job that begins at ordinal `first`, if nobody took them meanwhile."""
     statement = (

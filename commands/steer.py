@@ -1,0 +1,94 @@
+"""`job pause|resume|cancel|retry|set`: steer jobs."""
+
+import time
+from collections.abc import Callable
+
+import click
+
+from commands.context import Invocation, pass_invocation
+from commands.request import confirm
+from commands.waiting import after_submit, dispatch, print_status
+from jobs.model import JobState
+from jobs.scope import PRIORITIES, JobOptions
+from jobs.steering import Steering
+
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+
+
+@click.command("pause")
+@click.argument("job", type=int)
+@pass_invocation
+def pause(invocation: Invocation, *, job: int) -> None:
+    """Stop a job until it is resumed; returns when nothing of it can commit any more."""
+    _order_until_stopped(invocation, _steering(invocation).pause, job)
+
+
+@click.command("cancel")
+@click.argument("job", type=int)
+@pass_invocation
+def cancel(invocation: Invocation, *, job: int) -> None:
+    """End a job for good; what is done stays done, and can be undone or retried."""
+    _order_until_stopped(invocation, _steering(invocation).cancel, job)
+
+
+@click.command("resume")
+@click.argument("job", type=int)
+@pass_invocation
+def resume(invocation: Invocation, *, job: int) -> None:
+    """Let a paused job go on."""
+    _steering(invocation).resume(job)
+    dispatch(invocation, job)
+    print_status(invocation, invocation.administration.status(job))
+
+
+@click.command("set")
+@click.argument("job", type=int)
+@click.option("--max-rate", type=float, metavar="USERS_PER_SECOND", help="At most so many users a second.")
+@click.option("--priority", type=click.Choice(list(PRIORITIES)))
+@pass_invocation
+def set_pace(invocation: Invocation, *, job: int, max_rate: float | None, priority: str | None) -> None:
+    """Change how fast a job may go: faster at once, slower after the chunks in flight."""
+    if max_rate is None and priority is None:
+        raise click.UsageError("nothing to set; give --max-rate or --priority")
+    level = None if priority is None else PRIORITIES[priority]
+    _steering(invocation).set_pace(job, max_rate=max_rate, priority=level)
+    dispatch(invocation, job)
+    print_status(invocation, invocation.administration.status(job))
+
+
+@click.command("retry")
+@click.argument("job", type=int)
+@click.option("--reason", help="Why; default: that of the job, and that it is a retry.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--wait", is_flag=True, help="Return when the job has ended.")
+@click.option("--watch", is_flag=True, help="Show its progress until it has ended.")
+@pass_invocation
+def retry(invocation: Invocation, *, job: int, reason: str | None, yes: bool, wait: bool, watch: bool) -> None:
+    """Make a new job for the failed and never reached users of one that has ended."""
+    earlier = invocation.administration.status(job)
+    if not yes:
+        missed = earlier.job.users_total - earlier.totals.changed - earlier.totals.unchanged
+        confirm(f"Reset the records of {missed:,} users whom job {job} did not?")
+    options = JobOptions(reason=f"retry of job {job}: {earlier.job.reason}" if reason is None else reason)
+    after_submit(invocation, _steering(invocation).retry(job, options), new=True, wait=wait, watch=watch)
+
+
+def _order_until_stopped(invocation: Invocation, order: Callable[[int], None], job: int) -> None:
+    """Repeat an order until it is carried out, so that it takes no worker; give up waiting after half a minute."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while True:
+        order(job)
+        status = invocation.administration.status(job)
+        if status.job.state not in (JobState.PAUSING, JobState.CANCELLING) or time.monotonic() > deadline:
+            print_status(invocation, status)
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _steering(invocation: Invocation) -> Steering:
+    return Steering(invocation.database, invocation.settings.actor)
+
+
+STEERING = (pause, cancel, resume, set_pace, retry)
+"""The commands of this file; they stand in the group `job`."""

@@ -1,0 +1,135 @@
+"""The use cases that steer a job: pause, resume, cancel, retry, and its pace.
+
+Stopping has two phases. The order is committed first; then the job counts as stopped as soon as no chunk of it
+can commit any more. That takes no worker and no broker: whoever gives the order fences off what is idle.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from jobs import authorization
+from jobs.database import Database
+from jobs.errors import Conflict
+from jobs.following import find_visible_job, report_lines
+from jobs.model import Actor, Job, JobState, Outcome
+from jobs.records.people import find_actor, find_location, users_among
+from jobs.scope import JobOptions, ResetRequest
+from jobs.settling import settle
+from jobs.store import job_rows
+from jobs.store.version import require_schema
+from jobs.submission import Resolved, record
+
+
+class Steering:
+    """What one actor may do to running jobs.
+
+    Args:
+        database: where the jobs are.
+        login: who acts.
+
+    Raises:
+        DatabaseUnavailable: the database holds no schema of this version.
+
+    """
+
+    def __init__(self, database: Database, login: str | None) -> None:
+        require_schema(database)
+        self._database = database
+        self._login = authorization.require_named(login)
+
+    def pause(self, job_id: int) -> None:
+        """Stop a job until it is resumed; nothing happens to one that is pausing or paused.
+
+        Raises:
+            Conflict: it has ended or is about to.
+
+        """
+        self._order(job_id, JobState.PAUSING, "paused", at_rest=(JobState.PAUSING, JobState.PAUSED))
+
+    def cancel(self, job_id: int) -> None:
+        """End a job for good; what is done stays done. Nothing happens to one that is cancelling or cancelled.
+
+        Raises:
+            Conflict: it has ended otherwise.
+
+        """
+        self._order(job_id, JobState.CANCELLING, "cancelled", at_rest=(JobState.CANCELLING, JobState.CANCELLED))
+
+    def resume(self, job_id: int) -> None:
+        """Let a paused job go on; nothing happens to one that does.
+
+        Raises:
+            Conflict: it has ended, or is still pausing.
+
+        """
+        going = (JobState.QUEUED, JobState.RUNNING, JobState.HOLDING)
+        self._order(job_id, JobState.QUEUED, "resumed", at_rest=going, before=JobState.PAUSED)
+
+    def set_pace(self, job_id: int, *, max_rate: float | None, priority: int | None) -> None:
+        """Change how fast a job may go, from its next chunk on; None leaves a value as it is.
+
+        Raises:
+            InputRefused: the rate is not above 0.
+            Conflict: the job has ended.
+
+        """
+        JobOptions(reason="pace", max_rate=max_rate).check()
+        given = {"max_rate": max_rate, "priority": priority}
+        values = {name: value for name, value in given.items() if value is not None}
+        with self._database.write() as connection:
+            _, job = self._find(connection, job_id)
+            if not job_rows.set_pace(connection, job.id, **values):
+                raise Conflict(f"job {job.id} is {job.state.value} and has no pace any more; submit another one")
+
+    def retry(self, job_id: int, options: JobOptions) -> Job:
+        """Record a new job for the failed and never reached users of one that has ended, on the same content.
+
+        Raises:
+            Conflict: it has not ended, or every user was treated.
+
+        """
+        options.check()
+        with self._database.write("REPEATABLE READ") as connection:
+            actor, job = self._find(connection, job_id)
+            if not job.state.ended:
+                raise Conflict(f"job {job.id} is {job.state.value}; cancel it, or wait for its end, before a retry")
+            missed = [line.user_id for line in report_lines(connection, job) if line.outcome in (None, Outcome.FAILED)]
+            if not missed:
+                raise Conflict(f"job {job.id} treated every user; there is nobody to retry")
+            location = None if job.location_id is None else find_location(connection, job.location_id)
+            resolved = Resolved(
+                actor=actor,
+                request=ResetRequest(kind=job.kind, location=job.location_id or "all", cutoff=job.cutoff),
+                location=location,
+                content=job_rows.load_content(connection, job.id),
+                targets=users_among(connection, missed),
+                cutoff=job.cutoff,
+            )
+            return record(connection, resolved, replace(options, priority=job.priority), parent_id=job.id)
+
+    def _order(
+        self,
+        job_id: int,
+        order: JobState,
+        word: str,
+        *,
+        at_rest: tuple[JobState, ...],
+        before: JobState | None = None,
+    ) -> None:
+        """Commit the order, then settle what follows from it."""
+        with self._database.write() as connection:
+            _, job = self._find(connection, job_id)
+            given = job_rows.set_state_if_allowed(connection, job.id, order, before=before)
+            if not given and job.state not in at_rest:
+                raise Conflict(f"job {job.id} is {job.state.value} and cannot be {word}; 'job status' says more")
+        with self._database.write() as connection:
+            _, job = self._find(connection, job_id)
+            settle(connection, job)
+
+    def _find(self, connection: Connection, job_id: int) -> tuple[Actor, Job]:
+        actor = find_actor(connection, self._login)
+        job = find_visible_job(connection, actor, job_id)
+        if job.actor_id != actor.id:
+            authorization.require_administrator(actor)
+        return actor, job
