@@ -21,7 +21,6 @@ from commands.me import me_group
 from commands.records import records_group
 from commands.request import preview_group, submit_group
 from commands.serve import up, worker
-from commands.steer import STEERING
 
 
 @click.group(name="training-reset", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,17 +70,13 @@ for command in (
     main_group.add_command(command)
 
 
-for command in STEERING:
-    job_group.add_command(command)
-
-
 def main() -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:]
     if sys.stdout is None:  # closed by the caller; whatever is opened next must not take its place
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end, like stdout
     try:
-        with main_group.make_context("training-reset", arguments) as context:
+        with main_group.make_context("training-reset", list(arguments)) as context:
             main_group.invoke(context)
         sys.stdout.flush()
         code = 0

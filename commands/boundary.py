@@ -84,7 +84,7 @@ def _usage(error: click.UsageError) -> str:
     """Give what is wrong and, where click does not say it, what to do."""
     where = error.ctx.command_path if error.ctx else "training-reset"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return f"'{where}' says too little; see '{where} --help'"
+        return f"'{where}' needs a command; see '{where} --help'"
     message = " ".join(error.format_message().rstrip(".").split("\n"))
     return message if "; " in message else f"{message}; see '{where} --help'"
 
