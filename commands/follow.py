@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -105,6 +106,32 @@ def report(invocation: Invocation, *, job: int, form: str, output: Path | None) 
                 file.write(_text(line))
     if output is not None:
         invocation.say(f"wrote {output}")
+
+
+@job_group.command("verify")
+@click.argument("job", type=int)
+@pass_invocation
+def verify(invocation: Invocation, *, job: int) -> None:
+    """Recount from the records and the archive that every user was treated as reported.
+
+    What users did since is named and is no fault.
+    """
+    faults = 0
+    for found in invocation.administration.verify(job):
+        faults += not found.since
+        if invocation.as_json:
+            print_json(asdict(found))
+        else:
+            click.echo(f"user {found.user_id}: {found.problem}{' (active since the job began)' if found.since else ''}")
+    if faults:
+        raise NotAsReported(f"{faults} users of job {job} are not as reported; compare them with 'job report {job}'")
+    invocation.say(f"job {job}: every user is as reported")
+
+
+class NotAsReported(click.ClickException):
+    """A job's report and the records do not agree."""
+
+    exit_code = 1
 
 
 def _text(line: dict[str, object]) -> str:

@@ -28,6 +28,7 @@ from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.store import job_rows, lease_rows, standing_rows
 from jobs.store.version import require_schema
 from jobs.submission import Preview, find_earlier, preview, record, resolve
+from jobs.verification import Discrepancy, verify_job
 
 _PAGE = 1000
 
@@ -195,6 +196,17 @@ class Administration:
         with self._database.read() as connection:
             job = find_visible_job(connection, find_actor(connection, self._login), job_id)
             yield from report_lines(connection, job)
+
+    def verify(self, job_id: int) -> Iterator[Discrepancy]:
+        """Give every user of a job who is not as the job reports.
+
+        Raises:
+            NotFound: there is no such job for the actor.
+
+        """
+        with self._database.read() as connection:
+            job = find_visible_job(connection, find_actor(connection, self._login), job_id)
+            yield from verify_job(connection, job)
 
     # How the above look things up.
 

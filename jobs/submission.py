@@ -105,7 +105,7 @@ def preview(connection: Connection, resolved: Resolved) -> Preview:
         changed=changed,
         rows=rows,
         cutoff=resolved.cutoff,
-        notes=tuple(_notes(resolved)),
+        notes=tuple(_notes(connection, resolved)),
         users_digest=_digest_of_users(user_ids),
         user_ids=user_ids,
     )
@@ -178,7 +178,7 @@ def find_earlier(connection: Connection, actor: Actor, request: ResetRequest, op
     return job
 
 
-def _notes(resolved: Resolved) -> Iterator[str]:
+def _notes(connection: Connection, resolved: Resolved) -> Iterator[str]:
     roles = resolved.request.content.content_roles
     if resolved.location is None:
         yield "This is about the users of ALL locations."
@@ -186,6 +186,9 @@ def _notes(resolved: Resolved) -> Iterator[str]:
         by_roles = not (resolved.request.users.named or resolved.request.users.all_users)
         whom = "the users who hold any of them and " if by_roles else ""
         yield f"{len(roles)} content roles: {whom}the content of all of them."
+    targets, content = resolved.targets, resolved.content
+    for job in job_rows.find_overlapping(connection, targets.ids, targets.parameters, content):
+        yield f"Job {job.id} ({job.state.value}) is about some of the same users and content and has not ended."
 
 
 def _digest(words: str) -> str:

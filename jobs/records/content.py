@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, Select, select
 
 from jobs.errors import InputRefused
+from jobs.idsets import id_sets
 from jobs.model import Content
 from jobs.records import tables
-from jobs.records.idsets import id_sets
 from jobs.schema import MAX_ID
 from jobs.scope import ContentSelection
 

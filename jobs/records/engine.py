@@ -30,10 +30,10 @@ from sqlalchemy import (
     update,
 )
 
+from jobs.idsets import IdSets, id_sets
 from jobs.model import Content, Kind, Rows
 from jobs.records import tables
 from jobs.records.effects import ATTEMPTS, CHAPTER_PROGRESS, COURSE_PROGRESS, Effect, RecordSet, Scope, effects_of
-from jobs.records.idsets import IdSets, id_sets
 from jobs.records.narrowing import Narrowed, narrow
 from jobs.records.tables import ARCHIVE
 from jobs.schema import UtcDateTime

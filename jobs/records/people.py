@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, Select, false, not_, select
 
 from jobs.errors import InputRefused, NotFound, shown
+from jobs.idsets import id_sets
 from jobs.model import Access, Actor
 from jobs.records import tables
-from jobs.records.idsets import id_sets
 from jobs.schema import MAX_ID
 from jobs.scope import UserSelection
 

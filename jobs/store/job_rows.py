@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from jobs.database import database_now
+from jobs.idsets import id_sets
 from jobs.model import Content, Job, JobState, Kind, sources_of
 from jobs.store.tables import chunks, job_chapters, job_course_chapters, job_courses, job_targets, jobs
 
@@ -119,6 +120,24 @@ def find_unfinished(connection: Connection) -> list[Job]:
     """Read the jobs that have not ended, oldest first."""
     query = select(jobs).where(jobs.c.finished_at.is_(None)).order_by(jobs.c.id)
     return [_job(row) for row in connection.execute(query)]
+
+
+def find_overlapping(
+    connection: Connection, ids: Select[int], parameters: dict[str, object], content: Content
+) -> list[Job]:
+    """Read the jobs that have not ended and share a user and a chapter or course with these."""
+    sets = id_sets(connection.dialect.name)
+    users = select(job_targets.c.ordinal).where(job_targets.c.job_id == jobs.c.id, job_targets.c.user_id.in_(ids))
+    chapters = select(job_chapters.c.chapter_id).where(
+        job_chapters.c.job_id == jobs.c.id, sets.among(job_chapters.c.chapter_id, "same_chapters")
+    )
+    courses = select(job_courses.c.course_id).where(
+        job_courses.c.job_id == jobs.c.id, sets.among(job_courses.c.course_id, "same_courses")
+    )
+    query = select(jobs).where(jobs.c.finished_at.is_(None), or_(chapters.exists(), courses.exists()), users.exists())
+    values = parameters | sets.parameters("same_chapters", content.chapters)
+    values |= sets.parameters("same_courses", content.courses)
+    return [_job(row) for row in connection.execute(query.order_by(jobs.c.id), values)]
 
 
 def find_by_key(connection: Connection, actor_id: int, key: str) -> tuple[Job, str] | None:

@@ -1,0 +1,75 @@
+"""Check that every target of a job was treated as the job reports, against the records and the archive.
+
+Three things are recounted: that the archive holds, user by user, what the outcomes say; that a reset would find
+nothing left to do on the users it treated; and that no erased attempt is there again. What a user did since is
+named and is no fault.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from jobs.execution import engine_of
+from jobs.following import ReportLine, report_lines
+from jobs.model import Job, Outcome, Rows
+from jobs.records.archive import active_since, archived_rows, attempts_there_again
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discrepancy:
+    """One user who is not as reported; `since` where the user's own activity after the reset explains it."""
+
+    user_id: int
+    problem: str
+    since: bool = False
+
+
+def verify_job(connection: Connection, job: Job) -> Iterator[Discrepancy]:
+    """Give every user of whom the records or the archive do not say what the job reports."""
+    yield from _archive_against_outcomes(connection, job)
+    yield from _records_against_outcomes(connection, job)
+    for user_id, attempt_id in attempts_there_again(connection, job.id):
+        yield Discrepancy(user_id=user_id, problem=f"attempt {attempt_id} was erased and is there again")
+
+
+def _archive_against_outcomes(connection: Connection, job: Job) -> Iterator[Discrepancy]:
+    archived = archived_rows(connection, job.id)
+    for line in report_lines(connection, job):
+        found = archived.pop(line.user_id, Rows())
+        if found != line.rows:
+            yield Discrepancy(
+                user_id=line.user_id, problem=f"the archive holds {_told(found)}, reported are {_told(line.rows)}"
+            )
+    for user_id, rows in archived.items():
+        yield Discrepancy(user_id=user_id, problem=f"is no target of the job, but the archive holds {_told(rows)}")
+
+
+def _records_against_outcomes(connection: Connection, job: Job) -> Iterator[Discrepancy]:
+    engine = engine_of(connection, job)
+    began = job.started_at or job.created_at
+    for page in _pages(line for line in report_lines(connection, job) if line.outcome in _TREATED):
+        left = engine.count(connection, page)
+        active = active_since(connection, began, list(left)) if left else set()
+        for user_id, rows in left.items():
+            yield Discrepancy(user_id=user_id, problem=f"{_told(rows)} are there to be reset", since=user_id in active)
+
+
+_TREATED = (Outcome.CHANGED, Outcome.UNCHANGED)
+
+
+def _pages(lines: Iterator[ReportLine]) -> Iterator[list[int]]:
+    page: list[int] = []
+    for line in lines:
+        page.append(line.user_id)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _told(rows: Rows) -> str:
+    return f"{rows.attempts_erased} attempts, {rows.chapters_reset} chapters, {rows.courses_reset} courses"
