@@ -3,7 +3,6 @@
 Times are short, so that the mechanisms of production show in seconds.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -18,8 +17,9 @@ from typing import Any
 import psutil
 
 from jobs.database import Database
-from jobs.model import Rows
+from jobs.model import Kind, Rows
 from jobs.records.generate import generate_records
+from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.services import Administration, JobStatus
 from tests.small import Row, chunks_of, dump, ranges_of
 
@@ -34,8 +34,11 @@ SHORT_TIMES = {
     "SHUTDOWN_SECONDS": "5",
 }
 
-EVERYTHING = ("training", "--all-users", "--location", "all", "--all-content", "--yes")
-"""[203] of all content for every user, as words of `submit`."""
+EVERYTHING = (
+    *("submit", "training", "--all-users", "--location", "all", "--all-content"),
+    *("--reason", "a new year", "--chunk-size", "3", "--yes"),
+)
+"""[203] of all content for every user, as words of the command line."""
 
 RESET = {"status": "incomplete", "started_at": None, "completed_at": None}
 KINDS = {
@@ -119,12 +122,13 @@ class Installation:
 
     """
 
-    def __init__(self, directory: Path, database_url: str, broker_url: str, learners: int = 250) -> None:
+    def __init__(self, directory: Path, database_url: str, broker_url: str, learners: int = 120) -> None:
         self.directory = directory
         self.database = Database(database_url)
         generate_records(self.database, users=learners, seed=1)
         self.before = dump(self.database)
         self.workers: list[Worker] = []
+        self._frozen: set[int] = set()
         self._environment = os.environ | {f"TRAINING_RESET_{name}": value for name, value in SHORT_TIMES.items()}
         self._environment |= {
             "TRAINING_RESET_HOME": str(directory / "home"),
@@ -173,12 +177,16 @@ class Installation:
             check=False,
         )
 
-    def submit(self, *options: str) -> int:
-        """Submit [203] of everything for everybody, in small chunks, and give the job's id."""
-        done = self.run("--json", "submit", *EVERYTHING, "--chunk-size", "5", "--reason", "a new year", *options)
-        assert done.returncode == 0, done.stderr
-        job: int = json.loads(done.stdout)["id"]
-        return job
+    def submit(self, chunk_size: int = 3) -> int:
+        """Record [203] of everything for everybody, in small chunks, and give the job's id; housekeeping finds it."""
+        request = ResetRequest(
+            kind=Kind.TRAINING,
+            users=UserSelection(all_users=True),
+            content=ContentSelection(all_content=True),
+            location="all",
+        )
+        options = JobOptions(reason="a new year", chunk_size=chunk_size)
+        return Administration(self.database, "root").submit(request, options)[0].id
 
     # What can be seen.
 
@@ -206,16 +214,26 @@ class Installation:
 
     def _freeze_one(self) -> psutil.Process | None:
         for chunk in chunks_of(self.database):
-            if chunk["state"] != "claimed":
+            if chunk["state"] != "claimed" or chunk["process_id"] in self._frozen:
                 continue
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(chunk["process_id"])
                 process.suspend()
-                now = next(c for c in chunks_of(self.database) if c["id"] == chunk["id"])
-                if (now["state"], now["fence"]) == ("claimed", chunk["fence"]):
+                if self._stays_claimed(chunk):
+                    self._frozen.add(process.pid)
                     return process
                 process.resume()
         return None
+
+    def _stays_claimed(self, chunk: Row) -> bool:
+        """Tell whether the database, too, is at rest: a commit may have been on its way to it."""
+        calm_since = time.monotonic()
+        while time.monotonic() < calm_since + 0.2:
+            now = next(c for c in chunks_of(self.database) if c["id"] == chunk["id"])
+            if (now["state"], now["fence"]) != ("claimed", chunk["fence"]):
+                return False
+            time.sleep(0.02)
+        return True
 
     # What must hold.
 

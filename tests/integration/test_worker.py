@@ -22,9 +22,10 @@ def installation(tmp_path: Path, database_url: str, broker_url: str) -> Iterator
 
 def test_a_worker_started_as_any_celery_worker_serves_a_job_and_ends_when_asked_to(installation: Installation) -> None:
     worker = installation.start_celery()
-    job = installation.submit()
-    installation.wait_for_end(job)
-    installation.assert_all_is_reset_once(job)
+    done = installation.run(*EVERYTHING, "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stdout
+    installation.assert_all_is_reset_once(1)
 
     processes = worker.processes()
     assert len(processes) >= 4, "the worker, two children and the housekeeper"
@@ -34,26 +35,19 @@ def test_a_worker_started_as_any_celery_worker_serves_a_job_and_ends_when_asked_
 
 
 def test_a_worker_started_by_the_program_serves_a_job_that_was_waiting(installation: Installation) -> None:
-    job = installation.submit()
-    assert installation.status(job).job.state.value == "queued"
+    done = installation.run(*EVERYTHING)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert installation.status(1).job.state.value == "queued"
     worker = installation.start_worker()
-    installation.wait_for_end(job)
-    installation.assert_all_is_reset_once(job)
-    assert worker.stop() == 0, worker.log()
-
-
-def test_submit_with_wait_returns_when_the_job_has_ended(installation: Installation) -> None:
-    installation.start_celery()
-    done = installation.run("submit", *EVERYTHING, "--reason", "a new year", "--wait")
-    assert done.returncode == 0, done.stderr
-    assert "succeeded" in done.stdout
+    installation.wait_for_end(1)
     installation.assert_all_is_reset_once(1)
+    assert worker.stop() == 0, worker.log()
 
 
 def test_two_workers_share_a_job_and_do_everything_once(installation: Installation) -> None:
     for _ in range(2):
-        installation.start_celery().wait_until_ready()
-    job = installation.submit("--chunk-size", "1")
+        installation.start_celery()
+    job = installation.submit(chunk_size=2)
     installation.wait_for_end(job)
     installation.assert_all_is_reset_once(job)
     assert len({chunk["worker_id"] for chunk in chunks_of(installation.database, job)}) == 2
@@ -65,7 +59,7 @@ def test_a_job_submitted_while_the_broker_is_down_is_recorded_and_runs_when_it_i
     home = tmp_path / "home"
     installation = Installation(tmp_path, database_url, embedded_address(home).kombu_url)
     try:
-        done = installation.run("submit", *EVERYTHING, "--reason", "a new year")
+        done = installation.run(*EVERYTHING)
         assert done.returncode == 0, done.stderr
         assert "warning: job 1 is recorded, but the broker is out of reach" in done.stderr
         assert installation.status(1).job.state.value == "queued"
@@ -81,9 +75,9 @@ def test_a_job_submitted_while_the_broker_is_down_is_recorded_and_runs_when_it_i
 
 
 def test_a_child_that_is_killed_in_the_middle_of_a_chunk_loses_and_repeats_nothing(installation: Installation) -> None:
-    installation.start_celery().wait_until_ready()
+    installation.start_celery()
     job = installation.submit()
-    for users in (5, 50):
+    for users in (3, 30):
         installation.wait_for_progress(job, users)
         installation.freeze_at_work().kill()
     status = installation.wait_for_end(job)
@@ -93,7 +87,6 @@ def test_a_child_that_is_killed_in_the_middle_of_a_chunk_loses_and_repeats_nothi
 
 def test_a_second_worker_finishes_what_a_killed_one_had_begun(installation: Installation) -> None:
     first = installation.start_celery()
-    first.wait_until_ready()
     job = installation.submit()
     installation.wait_for_progress(job)
     installation.freeze_at_work()
@@ -108,10 +101,10 @@ def test_a_second_worker_finishes_what_a_killed_one_had_begun(installation: Inst
 
 
 def test_a_broker_that_is_emptied_again_and_again_costs_no_job(installation: Installation, broker_url: str) -> None:
-    installation.start_celery().wait_until_ready()
-    job = installation.submit("--chunk-size", "2")
+    installation.start_celery()
+    job = installation.submit(chunk_size=1)
     with redis.Redis.from_url(broker_url.replace("redis+socket://", "unix://", 1)) as client:
-        for users in (1, 60, 120):
+        for users in (1, 30, 60):
             installation.wait_for_progress(job, users)
             client.flushall()
     installation.wait_for_end(job)
