@@ -29,10 +29,6 @@ class WindowSettings(Protocol):
         """The most chunks in flight over all jobs."""
 
     @property
-    def dispatch_timeout_seconds(self) -> float:
-        """After which an unclaimed chunk's message counts as lost."""
-
-    @property
     def chunk_size_start(self) -> int:
         """Users of a job's first chunk."""
 
@@ -58,7 +54,7 @@ def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
     with database.write() as connection:
         lease_rows.lock_window(connection)
         chunk_ids = _create_chunks(connection, settings)
-        chunk_ids += chunk_rows.take_unpublished(connection, settings.dispatch_timeout_seconds)
+        chunk_ids += chunk_rows.take_unpublished(connection)
     _send(database, chunk_ids, publish)
     return len(chunk_ids)
 

@@ -4,7 +4,6 @@ Every worker has a housekeeper. Each renews its own worker's lease and returns w
 processes held; the one that leads does the rest for all. A worker alone heals everything.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,23 +20,14 @@ log = structlog.get_logger()
 _FORGET_WORKERS_AFTER_LEASES = 20
 
 
-def process_lives(process_id: int) -> bool:
-    """Tell whether a process of this machine is there."""
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @dataclass(frozen=True)
 class Housekeeper:
     """The housekeeper of one worker.
 
     Attributes:
+        waiting: counts the messages that wait at the broker; raises PublishFailed if it is out of reach.
         lives: tells whether a process of this worker is alive.
+        kill: ends a process of this worker at once.
 
     """
 
@@ -45,7 +35,9 @@ class Housekeeper:
     settings: Settings
     worker_id: str
     publish: dispatch.Publish
-    lives: Callable[[int], bool] = process_lives
+    waiting: Callable[[], int]
+    lives: Callable[[int], bool]
+    kill: Callable[[int], None]
 
     def beat(self) -> None:
         """Renew the worker's lease."""
@@ -60,11 +52,13 @@ class Housekeeper:
 
         """
         self._return_chunks_of_dead_processes()
+        self._kill_overdue_processes()
         with self.database.write() as connection:
             leads = lease_rows.lead_if_free(connection, self.worker_id, self.settings.leader_lease_seconds)
         if leads:
             self._return_lapsed_chunks()
             self._move_jobs_on()
+            self._find_lost_messages()
             dispatch.fill(self.database, self.settings, self.publish)
 
     def leave(self) -> None:
@@ -78,6 +72,23 @@ class Housekeeper:
             claimed = chunk_rows.find_claimed_by(connection, self.worker_id)
         dead = [chunk for process_id, chunk in claimed if not self.lives(process_id)]
         self._return(dead, "its process died")
+
+    def _kill_overdue_processes(self) -> None:
+        """End processes that hold a chunk past its deadline: what they lock, no fence takes away from them."""
+        with self.database.read() as connection:
+            overdue = chunk_rows.find_overdue_processes(connection, self.worker_id)
+        for process_id in overdue:
+            if self.lives(process_id):
+                log.warning("overdue process killed", process=process_id)
+                self.kill(process_id)
+
+    def _find_lost_messages(self) -> None:
+        """Have messages sent again that must be lost; not while enough wait, or a busy broker would only get more."""
+        with self.database.read() as connection:
+            overdue = chunk_rows.find_overdue_messages(connection, self.settings.dispatch_timeout_seconds)
+        if overdue and self.waiting() < self.settings.window:
+            with self.database.write() as connection:
+                chunk_rows.mark_unpublished(connection, overdue)
 
     def _return_lapsed_chunks(self) -> None:
         with self.database.read() as connection:

@@ -196,6 +196,8 @@ class Broker:
     def __init__(self) -> None:
         self.messages: list[int] = []
         self.takes: int | None = None
+        self.waiting = 0
+        self.killed: list[int] = []
 
     def __call__(self, chunk_id: int) -> None:
         if self.takes is not None and self.takes <= 0:

@@ -17,8 +17,9 @@ from jobs.dispatch import PublishFailed
 from jobs.errors import DatabaseUnavailable
 from jobs.housekeeping import Housekeeper
 from jobs.settings import Settings
+from worker.children import Children
 from worker.logs import configure_logging
-from worker.publishing import publish_chunk
+from worker.publishing import messages_waiting, publish_chunk
 
 log = structlog.get_logger()
 
@@ -31,7 +32,11 @@ def main(worker_id: str) -> None:
         signal.signal(number, lambda *_: stop.set())
     settings = Settings()
     database = Database(settings.database, settings.database_busy_seconds)
-    keep_house(Housekeeper(database, settings, worker_id, publish_chunk), settings, stop)
+    children = Children(os.getppid())
+    housekeeper = Housekeeper(
+        database, settings, worker_id, publish_chunk, messages_waiting, children.lives, children.kill
+    )
+    keep_house(housekeeper, settings, stop)
 
 
 def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event) -> None:

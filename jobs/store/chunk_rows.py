@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from jobs.database import read_now
@@ -89,19 +89,20 @@ def mark_unpublished(connection: Connection, chunk_ids: Collection[int]) -> None
     )
 
 
-def take_unpublished(connection: Connection, timeout_seconds: float) -> list[int]:
-    """Give the dispatched chunks without a message, or whose message must be lost, as about to be published."""
-    now = read_now(connection)
-    overdue = now - timedelta(seconds=timeout_seconds)
-    query = select(chunks.c.id).where(
-        chunks.c.state == ChunkState.DISPATCHED.value,
-        chunks.c.job_id.in_(_runnable()),
-        or_(chunks.c.published_at.is_(None), chunks.c.published_at < overdue),
-    )
-    ids = list(connection.execute(query.order_by(chunks.c.id)).scalars())
+def take_unpublished(connection: Connection) -> list[int]:
+    """Give the dispatched chunks of runnable jobs that have no message, as about to be published."""
+    without = (chunks.c.published_at.is_(None), *_dispatched_and_runnable())
+    ids = list(connection.execute(select(chunks.c.id).where(*without).order_by(chunks.c.id)).scalars())
     if ids:
-        connection.execute(update(chunks).where(chunks.c.id.in_(ids)).values(published_at=now))
+        connection.execute(update(chunks).where(chunks.c.id.in_(ids)).values(published_at=read_now(connection)))
     return ids
+
+
+def find_overdue_messages(connection: Connection, timeout_seconds: float) -> list[int]:
+    """Find the dispatched chunks of runnable jobs whose message was sent that long ago and led to no claim."""
+    sent_before = read_now(connection) - timedelta(seconds=timeout_seconds)
+    query = select(chunks.c.id).where(chunks.c.published_at < sent_before, *_dispatched_and_runnable())
+    return list(connection.execute(query).scalars())
 
 
 def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float) -> Claim | None:
@@ -216,6 +217,16 @@ def find_claimed_by(connection: Connection, worker_id: str) -> list[tuple[int, L
     return [(row.process_id, _lapsed(row, worker_lives=True)) for row in connection.execute(query)]
 
 
+def find_overdue_processes(connection: Connection, worker_id: str) -> list[int]:
+    """Find the processes of a worker that hold a chunk past its deadline."""
+    query = select(chunks.c.process_id).where(
+        chunks.c.state == ChunkState.CLAIMED.value,
+        chunks.c.worker_id == worker_id,
+        chunks.c.deadline < read_now(connection),
+    )
+    return list(connection.execute(query).scalars())
+
+
 def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
     """Give a lapsed chunk a new fence and dispatch it again, halved if it has more than one user.
 
@@ -328,6 +339,10 @@ def read_outcomes(connection: Connection, job_id: int) -> Iterable[tuple[int, in
         }
         failed = {row.first_ordinal + offset: reason for offset, reason in outcomes["failed"]}
         yield row.first_ordinal, row.last_ordinal, changed, failed
+
+
+def _dispatched_and_runnable() -> tuple[ColumnElement[bool], ...]:
+    return chunks.c.state == ChunkState.DISPATCHED.value, chunks.c.job_id.in_(_runnable())
 
 
 def _runnable() -> Select[int]:

@@ -314,9 +314,12 @@ def test_only_messages_that_must_be_lost_are_taken_to_be_sent_again_and_once(dat
     set_back(database, chunks, "published_at", id=overdue)
     with database.write() as connection:
         chunk_rows.mark_unpublished(connection, [unpublished])
+        assert chunk_rows.find_overdue_messages(connection, 30) == [overdue]
+        chunk_rows.mark_unpublished(connection, [overdue])
     for expected in ([unpublished, overdue], []):
         with database.write() as connection:
-            assert chunk_rows.take_unpublished(connection, 30) == expected
+            assert chunk_rows.take_unpublished(connection) == expected
+            assert chunk_rows.find_overdue_messages(connection, 30) == []
     claimed(database, fresh)
     with database.write() as connection:
         chunk_rows.mark_unpublished(connection, [fresh])

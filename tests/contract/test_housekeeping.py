@@ -1,8 +1,5 @@
 """Housekeeping on both databases: whatever is lost comes back, and one housekeeper leads."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,7 +10,7 @@ from jobs import dispatch
 from jobs.database import Database
 from jobs.dispatch import PublishFailed
 from jobs.execution import ChunkRunner
-from jobs.housekeeping import Housekeeper, process_lives
+from jobs.housekeeping import Housekeeper
 from jobs.model import JobState
 from jobs.services import Administration
 from jobs.settings import Settings
@@ -44,7 +41,15 @@ FAR = datetime(2999, 1, 1, tzinfo=UTC)
 
 def keeper(database: Database, broker: Broker, worker_id: str = "worker") -> Housekeeper:
     """A housekeeper of a worker with two processes, of which one is gone."""
-    housekeeper = Housekeeper(database, SETTINGS, worker_id, broker, lives=lambda process_id: process_id != GONE)
+    housekeeper = Housekeeper(
+        database,
+        SETTINGS,
+        worker_id,
+        broker,
+        waiting=lambda: broker.waiting,
+        lives=lambda process_id: process_id != GONE,
+        kill=broker.killed.append,
+    )
     housekeeper.beat()
     return housekeeper
 
@@ -334,9 +339,28 @@ def test_a_job_ends_right_although_every_message_was_lost_and_its_worker_died(da
     assert (totals.changed, totals.unchanged, totals.failed) == (2, 4, 0)
 
 
-def test_this_process_lives_and_an_ended_one_does_not() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    assert process_lives(os.getpid())
-    assert process_lives(1)
-    assert not process_lives(ended.pid)
+def test_a_process_that_holds_a_chunk_past_its_deadline_is_ended(database: Database) -> None:
+    submit_ten(database)
+    broker = Broker()
+    housekeeper = keeper(database, broker)
+    claim(database, dispatched(database)[0], "worker", GONE + 1)
+    housekeeper.round()
+    assert broker.killed == []
+    set_back(database, chunks, "deadline", state="claimed")
+    housekeeper.round()
+    assert broker.killed == [GONE + 1]
+
+
+def test_messages_are_not_sent_again_while_enough_of_them_wait(database: Database) -> None:
+    submit_ten(database)
+    broker = Broker()
+    housekeeper = keeper(database, broker)
+    housekeeper.round()
+    assert len(broker.take()) == 1
+    set_back(database, chunks, "published_at", state="dispatched")
+    broker.waiting = SETTINGS.window
+    housekeeper.round()
+    assert broker.take() == []
+    broker.waiting = SETTINGS.window - 1
+    housekeeper.round()
+    assert len(broker.take()) == 1
