@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection
 
 from jobs import dispatch
 from jobs.database import Database
@@ -16,6 +14,7 @@ from jobs.scope import ContentSelection, ResetRequest
 from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.store import chunk_rows
+from tests.interruptions import Sleeper, heal, poison
 from tests.small import (
     ARCHIVED,
     AT_NORTH,
@@ -183,20 +182,6 @@ def at_once(database_url: str, call: Callable[[Database], list[bool]]) -> list[b
 # Fenced.
 
 
-class Sleeper(Database):
-    """The database of a worker that sleeps between its claim and its transaction, where it first reads the job."""
-
-    def __init__(self, url: str, meanwhile: Callable[[], object]) -> None:
-        super().__init__(url)
-        self.meanwhile = meanwhile
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        self.meanwhile()
-        with super().read() as connection:
-            yield connection
-
-
 def test_a_worker_that_slept_past_its_lease_leaves_nothing_and_another_does_its_chunk(
     database: Database, database_url: str
 ) -> None:
@@ -247,38 +232,6 @@ def test_a_worker_that_slept_while_another_finished_its_chunk_leaves_nothing(
 
 
 # One user's bad data.
-
-BITE = {
-    "sqlite": (
-        (
-            "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress WHEN OLD.user_id IN ({users}) "
-            "BEGIN SELECT RAISE(ABORT, 'the row is cursed'); END"
-        ),
-    ),
-    "postgresql": (
-        (
-            "CREATE FUNCTION bite() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'the row is cursed' USING ERRCODE = '{code}'; END $$"
-        ),
-        (
-            "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress FOR EACH ROW "
-            "WHEN (OLD.user_id IN ({users})) EXECUTE FUNCTION bite()"
-        ),
-    ),
-}
-
-
-def poison(database: Database, users: list[int], code: str = "P0001") -> None:
-    """Make every reset of these users' chapters fail with the database's error of this code."""
-    with database.write() as connection:
-        for statement in BITE[database.dialect]:
-            connection.exec_driver_sql(statement.format(users=", ".join(map(str, users)), code=code))
-
-
-def heal(database: Database) -> None:
-    with database.write() as connection:
-        on = " ON chapter_progress" if database.dialect == "postgresql" else ""
-        connection.exec_driver_sql(f"DROP TRIGGER poison{on}")
 
 
 @pytest.mark.parametrize("cursed", [[1007], [1001], [1020], [1003, 1004, 1017]])

@@ -27,6 +27,7 @@ ALLOWED = {
     ("pausing", "cancelling"),
     ("paused", "cancelling"),
     ("cancelling", "cancelled"),
+    ("cancelling", "failed"),
 }
 ENDED = {"succeeded", "completed_with_failures", "failed", "cancelled", "rejected"}
 FIRST = {"awaiting_approval", "queued", "holding"}

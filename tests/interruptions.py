@@ -1,0 +1,94 @@
+"""What may come between: a worker that sleeps, a chunk that is held before its commit, records that bite."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+
+from sqlalchemy import Connection
+
+from jobs.database import Database, Isolation
+
+_WAIT_SECONDS = 20
+
+
+class Sleeper(Database):
+    """The database of a worker that sleeps between its claim and its transaction, where it first reads the job."""
+
+    def __init__(self, url: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(url)
+        self.meanwhile = meanwhile
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        self.meanwhile()
+        with super().read() as connection:
+            yield connection
+
+
+class Holder(Database):
+    """The database of a worker whose chunks wait, all done but the commit, until they are let go."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.inside, self.let_go = Event(), Event()
+
+    @contextmanager
+    def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
+        with super().write(isolation) as connection:
+            yield connection
+            if isolation != "READ COMMITTED":
+                self.inside.set()
+                assert self.let_go.wait(_WAIT_SECONDS)
+
+    def wait_until_inside(self) -> None:
+        assert self.inside.wait(_WAIT_SECONDS)
+
+
+_BITE = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress WHEN OLD.user_id IN ({users}) "
+            "BEGIN SELECT RAISE(ABORT, 'the row is cursed'); END"
+        ),
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION bite() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the row is cursed' USING ERRCODE = '{code}'; END $$"
+        ),
+        (
+            "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress FOR EACH ROW "
+            "WHEN (OLD.user_id IN ({users})) EXECUTE FUNCTION bite()"
+        ),
+    ),
+}
+_DOZE = (
+    "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$",
+    (
+        "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress FOR EACH ROW "
+        "WHEN (OLD.user_id IN ({users})) EXECUTE FUNCTION doze()"
+    ),
+)
+
+
+def poison(database: Database, users: list[int], code: str = "P0001") -> None:
+    """Make every reset of these users' chapters fail with the database's error of this code."""
+    _plant(database, _BITE[database.dialect], users, code)
+
+
+def drug(database: Database, users: list[int]) -> None:
+    """Make every reset of these users' chapters take longer than PostgreSQL may wait."""
+    _plant(database, _DOZE, users)
+
+
+def heal(database: Database) -> None:
+    """Undo `poison` and `drug`."""
+    with database.write() as connection:
+        on = " ON chapter_progress" if database.dialect == "postgresql" else ""
+        connection.exec_driver_sql(f"DROP TRIGGER poison{on}")
+
+
+def _plant(database: Database, statements: tuple[str, ...], users: list[int], code: str = "") -> None:
+    with database.write() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement.format(users=", ".join(map(str, users)), code=code))
