@@ -32,7 +32,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
-    console().print(table)
+    screen = console()
+    with screen.capture() as printed:  # rich itself would end the program when nobody reads any more
+        screen.print(table)
+    click.echo(printed.get(), nl=False)
 
 
 def console() -> Console:
