@@ -1,9 +1,13 @@
 """`records import|export|generate|show|verify`: the training records themselves."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from commands.context import Invocation, pass_invocation
 from commands.output import print_json, print_table, time_text
@@ -28,9 +32,8 @@ def records_group() -> None:
 @pass_invocation
 def import_directory(invocation: Invocation, *, directory: Path, replace: bool) -> None:
     """Import a directory of CSV files, all or nothing."""
-    counts = _keeping(invocation).load(
-        directory, replace=replace, progress=lambda table, rows: invocation.say(f"{table}: {rows:,} rows")
-    )
+    with _live(invocation) as show_progress:
+        counts = _keeping(invocation).load(directory, replace=replace, progress=show_progress)
     _print_counts(invocation, counts)
 
 
@@ -78,6 +81,16 @@ def verify(invocation: Invocation) -> None:
     if broken:
         raise BrokenRecords(f"{broken} places break the rules of the records; correct them in the learning system")
     invocation.say("every rule holds")
+
+
+@contextmanager
+def _live(invocation: Invocation) -> Iterator[Callable[[str, int], None]]:
+    """Show how far an import is, in one line that changes; nothing where there is no terminal."""
+    if invocation.quiet or not sys.stderr.isatty():
+        yield lambda _table, _rows: None
+        return
+    with Console(stderr=True).status("importing") as line:
+        yield lambda table, rows: line.update(f"importing {table}: {rows:,} rows")
 
 
 def _keeping(invocation: Invocation) -> RecordKeeping:

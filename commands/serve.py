@@ -6,7 +6,6 @@ import sys
 import click
 
 from commands.context import Invocation, pass_invocation
-from jobs.store.migrate import upgrade
 from jobs.store.version import require_schema
 from worker.logs import configure_logging
 from worker.supervisor import run_worker_tree, worker_command, worker_environment
@@ -23,6 +22,8 @@ def up(invocation: Invocation, *, concurrency: int) -> None:
     Brings the schema of an embedded database to this version. Ctrl-C finishes the running chunks and ends.
     """
     if invocation.settings.database_url is None:
+        from jobs.store.migrate import upgrade  # noqa: PLC0415 - Alembic is needed nowhere else
+
         upgrade(invocation.database)
     _prepare(invocation)
     invocation.say(f"serving {invocation.database.engine.url.render_as_string()}; Ctrl-C ends")

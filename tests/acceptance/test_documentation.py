@@ -1,0 +1,85 @@
+"""The documentation says what the program does: its commands run, its tables are the code's."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from cli import main_group  # noqa: TID251 - the tree of commands is what the documentation is held against
+from tests.documentation import ROOT, STATES, states, undocumented_settings
+
+PROGRAM = Path(sys.executable).with_name("training-reset")
+
+
+def commands(group: click.Group, *path: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+        else:
+            yield " ".join((*path, name))
+
+
+def test_every_command_stands_in_the_reference() -> None:
+    reference = (ROOT / "docs" / "cli.md").read_text()
+    named = set(re.findall(r"`([a-z -]+?)(?: [A-Z\[…(|\\-].*?)?`", reference))
+    aliases = {f"{group} {number}" for group in ("preview", "submit") for number in ("203", "204")}
+    assert {command for command in commands(main_group) if command not in named} - aliases == set()
+
+
+def test_the_states_of_a_job_are_documented_as_they_are() -> None:
+    assert STATES.read_text() == states(), "run 'make docs'"
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    assert undocumented_settings() == []
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return os.environ | {
+        "TRAINING_RESET_HOME": str(tmp_path / "home"),
+        "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}",
+    }
+
+
+def test_the_commands_of_the_readme_work_as_they_stand_there(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = (ROOT / "README.md").read_text().partition("## Use it")[2].partition("In production")[0]
+    blocks = re.findall(r"```\n(.*?)```", text, flags=re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    up = lines.index(["training-reset", "up"])
+    assert len(lines) > up + 5
+    for line in lines[:up]:
+        run(line, environment, tmp_path)
+    with subprocess.Popen(lines[up], env=environment, stderr=subprocess.DEVNULL) as server:
+        try:
+            await_worker(environment)
+            for line in lines[up + 1 :]:
+                if line[0] == "export":
+                    environment |= dict([line[1].split("=", 1)])
+                else:
+                    run([*line, *(["--yes"] if line[1] == "submit" else [])], environment, tmp_path)
+        finally:
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) == 0
+    report = (tmp_path / "report.csv").read_text().splitlines()
+    assert report[0].startswith("user_id,login,outcome")
+    assert len(report) > 1
+
+
+def run(line: list[str], environment: dict[str, str], directory: Path) -> None:
+    done = subprocess.run(line, env=environment, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{shlex.join(line)}: {done.stderr}"
+
+
+def await_worker(environment: dict[str, str]) -> None:
+    deadline = time.monotonic() + 30
+    while subprocess.run([PROGRAM, "doctor"], env=environment, capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, "no worker came up"
