@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 import click
 from rich.console import Console
@@ -113,20 +114,19 @@ def _watch(invocation: Invocation, job_id: int) -> JobStatus:
         TextColumn("{task.completed:,}/{task.total:,} users, {task.fields[speed]:,.0f}/s"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
-        bar = progress.add_task("", job=job_id, state="queued", speed=0.0, total=None)
-        while True:
-            status = invocation.administration.status(job_id)
-            progress.update(
-                bar,
-                total=status.job.users_total,
-                completed=status.totals.done,
-                state=status.job.state.value,
-                speed=status.users_per_second,
-            )
-            if _settled(status):
-                return status
+    status = invocation.administration.status(job_id)
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=status.job.users_total, job=job_id, **_shown(status))
+        while not _settled(status):
             time.sleep(_POLL_SECONDS)
+            status = invocation.administration.status(job_id)
+            progress.update(bar, completed=status.totals.done, **_shown(status))
+        progress.update(bar, completed=status.totals.done)
+    return status
+
+
+def _shown(status: JobStatus) -> dict[str, Any]:
+    return {"state": status.job.state.value, "speed": status.users_per_second}
 
 
 def _watch_by_lines(invocation: Invocation, job_id: int) -> JobStatus:
