@@ -83,7 +83,9 @@ class ChunkRunner:
             claim = chunk_rows.claim_if_dispatched(
                 connection, chunk_id, self._owner, self._limits.chunk_deadline_seconds
             )
-            if claim is not None:
+            if claim is None:  # its job stands still, perhaps: once it goes on, the chunk needs a message again
+                chunk_rows.mark_unpublished(connection, [chunk_id])
+            else:
                 job_rows.set_state_if_allowed(connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED)
         return claim
 

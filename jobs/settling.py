@@ -3,6 +3,8 @@
 Called after every chunk, after every order and in every round of housekeeping; whoever comes first does it.
 """
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from jobs.database import read_now
@@ -23,6 +25,9 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
 
     """
     match job.state:
+        case JobState.QUEUED if job.not_before is not None and job.not_before > read_now(connection):
+            reason = not_before_reason(job.not_before)
+            job_rows.set_state_if_allowed(connection, job.id, JobState.HOLDING, reason=reason, before=JobState.QUEUED)
         case JobState.QUEUED | JobState.RUNNING if _complete(connection, job):
             job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.QUEUED)
             job_rows.finish_if_complete(connection, job.id)
@@ -36,6 +41,11 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
         case JobState.CANCELLING:
             if chunk_rows.fence_off_idle(connection, job.id):
                 _end_stopped(connection, job)
+
+
+def not_before_reason(moment: datetime) -> str:
+    """Say why a job holds that is to begin later."""
+    return f"not before {moment.isoformat()}"
 
 
 def _complete(connection: Connection, job: Job) -> bool:
@@ -56,8 +66,8 @@ def _release(connection: Connection, job: Job) -> None:
 
 def _end_stopped(connection: Connection, job: Job) -> None:
     chunk_rows.drop_dispatched(connection, job.id)
-    broken = too_many_failed(_totals(connection, job))
-    after = JobState.FAILED if broken else JobState.CANCELLED
+    # Only who breaks a job off gives a reason; chunks in flight may have evened its failures out since.
+    after = JobState.CANCELLED if job.state_reason is None else JobState.FAILED
     job_rows.set_state_if_allowed(connection, job.id, after, reason=job.state_reason, before=JobState.CANCELLING)
 
 

@@ -45,7 +45,7 @@ class Steering:
             Conflict: it has ended or is about to.
 
         """
-        self._order(job_id, JobState.PAUSING, "paused", at_rest=(JobState.PAUSING, JobState.PAUSED))
+        self._stop(job_id, JobState.PAUSING, "paused", JobState.PAUSED)
 
     def cancel(self, job_id: int) -> None:
         """End a job for good; what is done stays done. Nothing happens to one that is cancelling or cancelled.
@@ -54,7 +54,7 @@ class Steering:
             Conflict: it has ended otherwise.
 
         """
-        self._order(job_id, JobState.CANCELLING, "cancelled", at_rest=(JobState.CANCELLING, JobState.CANCELLED))
+        self._stop(job_id, JobState.CANCELLING, "cancelled", JobState.CANCELLED)
 
     def resume(self, job_id: int) -> None:
         """Let a paused job go on; nothing happens to one that does.
@@ -64,7 +64,9 @@ class Steering:
 
         """
         going = (JobState.QUEUED, JobState.RUNNING, JobState.HOLDING)
-        self._order(job_id, JobState.QUEUED, "resumed", at_rest=going, before=JobState.PAUSED)
+        with self._database.write() as connection:
+            self._give(connection, job_id, JobState.QUEUED, "resumed", at_rest=going, before=JobState.PAUSED)
+            self._settle(connection, job_id)
 
     def set_pace(self, job_id: int, *, max_rate: float | None, priority: int | None) -> None:
         """Change how fast a job may go, from its next chunk on; None leaves a value as it is.
@@ -108,8 +110,16 @@ class Steering:
             )
             return record(connection, resolved, replace(options, priority=job.priority), parent_id=job.id)
 
-    def _order(
+    def _stop(self, job_id: int, order: JobState, word: str, stopped: JobState) -> None:
+        """Commit the order, then settle what follows from it."""
+        with self._database.write() as connection:
+            self._give(connection, job_id, order, word, at_rest=(order, stopped))
+        with self._database.write() as connection:
+            self._settle(connection, job_id)
+
+    def _give(
         self,
+        connection: Connection,
         job_id: int,
         order: JobState,
         word: str,
@@ -117,15 +127,16 @@ class Steering:
         at_rest: tuple[JobState, ...],
         before: JobState | None = None,
     ) -> None:
-        """Commit the order, then settle what follows from it."""
-        with self._database.write() as connection:
-            _, job = self._find(connection, job_id)
-            given = job_rows.set_state_if_allowed(connection, job.id, order, before=before)
-            if not given and job.state not in at_rest:
-                raise Conflict(f"job {job.id} is {job.state.value} and cannot be {word}; 'job status' says more")
-        with self._database.write() as connection:
-            _, job = self._find(connection, job_id)
-            settle(connection, job)
+        self._find(connection, job_id)
+        if job_rows.set_state_if_allowed(connection, job_id, order, before=before):
+            return
+        _, job = self._find(connection, job_id)  # as it is now: somebody else may have given the same order
+        if job.state not in at_rest:
+            raise Conflict(f"job {job.id} is {job.state.value} and cannot be {word}; 'job status' says more")
+
+    def _settle(self, connection: Connection, job_id: int) -> None:
+        _, job = self._find(connection, job_id)
+        settle(connection, job)
 
     def _find(self, connection: Connection, job_id: int) -> tuple[Actor, Job]:
         actor = find_actor(connection, self._login)

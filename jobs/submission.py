@@ -14,6 +14,7 @@ from jobs.records.content import resolve_content
 from jobs.records.engine import ResetEngine
 from jobs.records.people import Location, Targets, resolve_users
 from jobs.scope import JobOptions, ResetRequest, canonical_words
+from jobs.settling import not_before_reason
 from jobs.store import job_rows
 
 _PAGE = 1000
@@ -130,7 +131,7 @@ def record(
         connection,
         kind=resolved.request.kind.value,
         state=(JobState.HOLDING if holds else JobState.QUEUED).value,
-        state_reason=f"not before {options.not_before.isoformat()}" if holds and options.not_before else None,
+        state_reason=not_before_reason(options.not_before) if holds and options.not_before else None,
         actor_id=resolved.actor.id,
         actor_login=resolved.actor.login,
         location_id=None if resolved.location is None else resolved.location.id,

@@ -172,9 +172,13 @@ def finish_if_fence_holds(
 
 
 def release_if_fence_holds(connection: Connection, claim: Claim, *, retries: int = 1, halved: bool = False) -> bool:
-    """Hand a chunk back to be run again, whole or halved; `retries` is how many it counts for that."""
+    """Hand a chunk back to be run again, whole or halved; `retries` is how many it counts for that.
+
+    A user who is alone from now on starts anew: what failed in company may be another's doing.
+    """
     last = (claim.first_ordinal + claim.last_ordinal) // 2 if halved else claim.last_ordinal
-    values = _dispatched_again() | {"retries": chunks.c.retries + retries, "last_ordinal": last}
+    counted = 0 if claim.users > 1 and last == claim.first_ordinal else chunks.c.retries + retries
+    values = _dispatched_again() | {"retries": counted, "last_ordinal": last}
     released = connection.execute(update(chunks).where(_held(claim)).values(values)).rowcount == 1
     if released:
         _insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
@@ -251,6 +255,8 @@ def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
         connection.execute(of_chunk.values(_failed_alone(connection, reason) | {"losses": losses}))
         return True
     middle = (lapsed.first_ordinal + lapsed.last_ordinal) // 2
+    if lapsed.first_ordinal == middle < lapsed.last_ordinal:
+        losses = 0  # in company, it may have been the other
     connection.execute(of_chunk.values(_dispatched_again() | {"last_ordinal": middle, "losses": losses}))
     _insert_rest(connection, job_id, middle + 1, lapsed.last_ordinal)
     return True

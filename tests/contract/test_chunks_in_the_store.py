@@ -264,6 +264,23 @@ def test_a_chunk_whose_transaction_holds_its_row_is_skipped_and_not_waited_for(p
     assert [row["state"] for row in chunks_of(postgres)] == ["done"]
 
 
+def test_a_user_is_failed_by_what_it_cost_alone_and_not_by_what_it_cost_in_company(database: Database) -> None:
+    fill_crowd(database, 7)
+    submit(database, chunk_size=8)
+    dispatched(database)
+    beat(database)
+    for _ in range(6):
+        first = chunks_of(database)[0]
+        assert first["state"] == "dispatched"
+        claimed(database, first["id"])
+        set_back(database, chunks, "deadline", id=first["id"])
+        (late,) = lapsed(database)
+        assert give_back(database, late)
+    assert ranges_of(database) == [(0, 0), (1, 1), (2, 3), (4, 7)]
+    failed = chunks_of(database)[0]
+    assert (failed["state"], failed["losses"], failed["users_failed"]) == ("done", 3, 1)
+
+
 # The sums.
 
 
