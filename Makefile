@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check docs format clean
+.PHONY: help demo test test-faults check docs format clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ demo: $(VENV)/.installed  ## the main job, on the embedded default
 
 test: $(VENV)/.installed  ## every test, on SQLite and on a real PostgreSQL and Valkey
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+test-faults: $(VENV)/.installed  ## kills, freezes and empties real processes, on SQLite and PostgreSQL
+	$(BIN)/pytest tests/faults --numprocesses 2 --dist worksteal
 
 check: $(VENV)/.installed  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .
