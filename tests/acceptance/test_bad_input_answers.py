@@ -95,9 +95,8 @@ def asked(program: Program) -> Iterator[Terminal]:
         (CTRL_C, 130, "interrupted"),
         (CTRL_D, 130, "interrupted"),
         ("n\n", 3, "nothing was submitted"),
-        ("\n", 3, "nothing was submitted"),
     ],
-    ids=["Ctrl-C", "Ctrl-D", "n", "Return"],
+    ids=["Ctrl-C", "Ctrl-D", "n"],
 )
 def test_whatever_is_not_yes_submits_nothing(on_sqlite: Program, keys: str, code: int, said: str) -> None:
     contents = on_sqlite.contents()
@@ -121,9 +120,10 @@ def test_yes_submits_what_was_shown(on_sqlite: Program) -> None:
 def test_users_who_changed_between_the_preview_and_the_answer_are_asked_about_again(program: Program) -> None:
     with asked(program) as terminal:
         program.change("UPDATE users SET location_id = 2 WHERE login = 'bob'")
+        contents = program.contents()
         terminal.answer("y\n")
         shown = terminal.prompts(2)
-        assert program.run("--json", "job", "list").out == ""
+        assert program.contents() == contents
         terminal.answer("y\n")
         code, _, data = terminal.end()
     first, second = re.findall(r"records of (\d+) users", shown)
@@ -136,7 +136,6 @@ def test_users_who_changed_between_the_preview_and_the_answer_are_asked_about_ag
     [
         ("job", "report", "1"),
         ("--json", "job", "list"),
-        ("preview", "training", "--all-content", "--all-users", "--list"),
         ("records", "export", "exported"),
         ("--help",),
     ],
