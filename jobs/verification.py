@@ -53,7 +53,7 @@ def _records_against_outcomes(connection: Connection, job: Job) -> Iterator[Disc
     for page in _pages(line for line in report_lines(connection, job) if line.outcome in _TREATED):
         left = engine.count(connection, page)
         active = active_since(connection, began, list(left)) if left else set()
-        for user_id, rows in left.items():
+        for user_id, rows in sorted(left.items()):
             yield Discrepancy(user_id=user_id, problem=f"{_told(rows)} are there to be reset", since=user_id in active)
 
 
