@@ -80,6 +80,10 @@ class ChunkRunner:
 
     def _claim(self, chunk_id: int) -> Claim | None:
         with self._database.write() as connection:
+            urgent = chunk_rows.find_more_urgent(connection, chunk_id)
+            if urgent is not None:  # it goes first, and the chunk of this message gets another one
+                chunk_rows.mark_unpublished(connection, [chunk_id])
+                chunk_id = urgent
             claim = chunk_rows.claim_if_dispatched(
                 connection, chunk_id, self._owner, self._limits.chunk_deadline_seconds
             )

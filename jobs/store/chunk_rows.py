@@ -105,6 +105,25 @@ def find_overdue_messages(connection: Connection, timeout_seconds: float) -> lis
     return list(connection.execute(query).scalars())
 
 
+def find_more_urgent(connection: Connection, chunk_id: int) -> int | None:
+    """Find a dispatched chunk of a job with a higher priority than that of this chunk's job."""
+    own = select(jobs.c.priority).join(chunks, chunks.c.job_id == jobs.c.id).where(chunks.c.id == chunk_id)
+    query = (
+        select(chunks.c.id)
+        .join(jobs, jobs.c.id == chunks.c.job_id)
+        .where(
+            chunks.c.state == ChunkState.DISPATCHED.value,
+            jobs.c.state.in_(_RUNNABLE),
+            jobs.c.priority > own.scalar_subquery(),
+        )
+        .order_by(jobs.c.priority.desc(), chunks.c.id)
+        .limit(1)
+        .with_for_update(of=chunks, skip_locked=True)
+    )
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
 def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float) -> Claim | None:
     """Give a dispatched chunk of a runnable job a new fence, its owner and a deadline; None drops the message."""
     now = read_now(connection)

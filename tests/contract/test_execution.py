@@ -327,3 +327,21 @@ def test_a_chunk_whose_parents_are_derived_runs_beside_another_job_on_the_same_u
     assert ranges_of(database) == [(0, 5), (0, 5)]
     courses = {row["user_id"]: row["status"] for row in dump(database)["course_progress"] if row["course_id"] == 101}
     assert courses == {11: "incomplete", 12: "incomplete", 21: "completed"}
+
+
+def test_a_chunk_of_a_higher_priority_is_run_by_whatever_message_comes_first(database: Database) -> None:
+    crowd = fill_crowd(database, 6)
+    low = submit(database, of_users(crowd[:4]), chunk_size=2)
+    first, second = dispatched(database)
+    high = submit(database, of_users(crowd[4:]), priority=2)
+    (urgent,) = dispatched(database)
+    own = runner(database)
+
+    assert own.run(first)
+    assert totals(database, high).changed == 2
+    assert low not in [row["job_id"] for row in chunks_of(database) if row["state"] == "done"]
+    assert not own.run(urgent)
+    assert dispatched(database) == [first]
+    assert own.run(second)
+    assert own.run(first)
+    assert totals(database, low).changed == 4
