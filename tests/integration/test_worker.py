@@ -35,18 +35,17 @@ def test_a_worker_started_as_any_celery_worker_serves_a_job_and_ends_when_asked_
 
 
 def test_a_worker_started_by_the_program_serves_a_job_that_was_waiting(installation: Installation) -> None:
-    done = installation.run(*EVERYTHING)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert installation.status(1).job.state.value == "queued"
+    job = installation.submit()
+    assert installation.status(job).job.state.value == "queued"
     worker = installation.start_worker()
-    installation.wait_for_end(1)
-    installation.assert_all_is_reset_once(1)
+    installation.wait_for_end(job)
+    installation.assert_all_is_reset_once(job)
     assert worker.stop() == 0, worker.log()
 
 
 def test_two_workers_share_a_job_and_do_everything_once(installation: Installation) -> None:
-    for _ in range(2):
-        installation.start_celery()
+    for worker in (installation.start_celery(concurrency=1), installation.start_celery(concurrency=1)):
+        worker.wait_until_ready()
     job = installation.submit(chunk_size=2)
     installation.wait_for_end(job)
     installation.assert_all_is_reset_once(job)
