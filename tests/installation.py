@@ -53,7 +53,7 @@ KEYS = {
 }
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20, why: Callable[[], str] = str) -> Any:  # noqa: ANN401 - what the condition gives
+def eventually(condition: Callable[[], Any], seconds: float = 60, why: Callable[[], str] = str) -> Any:  # noqa: ANN401 - what the condition gives
     """Wait until a condition gives something true, and give that."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -84,7 +84,7 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         """Wait until it consumes."""
-        eventually(lambda: " ready." in self.log() or self.process.poll() is not None, 30, self.log)
+        eventually(lambda: " ready." in self.log() or self.process.poll() is not None, 60, self.log)
         assert self.process.poll() is None, self.log()
 
     def processes(self) -> list[psutil.Process]:
@@ -104,7 +104,7 @@ class Worker:
                     process.kill()
         self.process.wait()
 
-    def stop(self, seconds: float = 20) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """Ask it to end in order, and give its exit code."""
         self.process.send_signal(signal.SIGTERM)
         code: int = self.process.wait(seconds)
@@ -203,7 +203,7 @@ class Installation:
         eventually(lambda: self.status(job).totals.done >= users, why=self.logs)
         assert not self.status(job).job.state.ended, "over before anything could be done to it"
 
-    def wait_for_end(self, job: int, seconds: float = 30) -> JobStatus:
+    def wait_for_end(self, job: int, seconds: float = 60) -> JobStatus:
         """Wait until a job has ended."""
         eventually(lambda: self.status(job).job.state.ended, seconds, self.logs)
         return self.status(job)
