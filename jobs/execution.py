@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.database import Database, Isolation, first_line, limit_statements
 from jobs.errors import DatabaseUnavailable
-from jobs.model import Job, JobState
+from jobs.frozen import engine_of
+from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import settle
 from jobs.store import chunk_rows, job_rows
@@ -72,7 +73,8 @@ class ChunkRunner:
         try:
             done = self._run_until_stable(claim)
         except Exception as error:
-            log.exception("chunk failed", job=claim.job_id, chunk=claim.chunk_id)
+            surprise = None if isinstance(error, DBAPIError) else error  # then the place in the code matters
+            log.warning("chunk failed", job=claim.job_id, chunk=claim.chunk_id, error=_reason(error), exc_info=surprise)
             self._hand_back(claim, error)
             return False
         log.info("chunk done" if done else "chunk fenced off", job=claim.job_id, chunk=chunk_id)
@@ -127,9 +129,7 @@ class ChunkRunner:
         with self._database.write() as connection:
             if released:
                 chunk_rows.release_if_fence_holds(connection, claim, retries=0)
-            job = job_rows.find_job(connection, claim.job_id)
-            if job is not None:
-                settle(connection, job, count_failures=count_failures)
+            _settle_job(connection, claim.job_id, count_failures=count_failures)
 
     def _hand_back(self, claim: Claim, error: Exception) -> None:
         """Let a chunk be run again: whole, then halved, until its only user is given up as failed.
@@ -147,6 +147,7 @@ class ChunkRunner:
                     else:
                         halved = claim.retries + counts > 1 and claim.users > 1
                         chunk_rows.release_if_fence_holds(connection, claim, retries=counts, halved=halved)
+                    _settle_job(connection, claim.job_id, count_failures=bool(counts))
                 break
             except (DBAPIError, DatabaseUnavailable):
                 log.warning("database out of reach", job=claim.job_id, chunk=claim.chunk_id)
@@ -160,10 +161,10 @@ class ChunkRunner:
             return engine_of(connection, job)
 
 
-def engine_of(connection: Connection, job: Job) -> ResetEngine:
-    """Give the engine for a job's frozen content."""
-    content = job_rows.load_content(connection, job.id)
-    return ResetEngine(job.kind, content, job.cutoff, connection.dialect.name)
+def _settle_job(connection: Connection, job_id: int, *, count_failures: bool) -> None:
+    job = job_rows.find_job(connection, job_id)
+    if job is not None:
+        settle(connection, job, count_failures=count_failures)
 
 
 def reset_users(
