@@ -12,18 +12,30 @@ import click
 import jobs
 from commands.boundary import exit_code_of
 from commands.context import Invocation, load_settings
-from commands.database import database_group
-from commands.demo import demo
-from commands.doctor import doctor
-from commands.follow import job_group
-from commands.location import location_group, user_group
-from commands.me import me_group
-from commands.records import records_group
-from commands.request import preview_group, submit_group
-from commands.serve import up, worker
+from commands.lazily import LazyGroup
+
+COMMANDS = {
+    "demo": "commands.demo:demo",
+    "up": "commands.serve:up",
+    "worker": "commands.serve:worker",
+    "db": "commands.database:database_group",
+    "records": "commands.records:records_group",
+    "location": "commands.location:location_group",
+    "user": "commands.location:user_group",
+    "preview": "commands.request:preview_group",
+    "submit": "commands.request:submit_group",
+    "me": "commands.me:me_group",
+    "job": "commands.job:job_group",
+    "doctor": "commands.doctor:doctor",
+}
 
 
-@click.group(name="training-reset", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    name="training-reset",
+    cls=LazyGroup,
+    places=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option("--database-url", help="SQLite or PostgreSQL; default: SQLite in the data directory.")
 @click.option("--broker-url", help="Redis or Valkey; default: the embedded one in the data directory.")
 @click.option("--as", "actor", metavar="LOGIN", help="Who acts; default: TRAINING_RESET_ACTOR.")
@@ -51,23 +63,6 @@ def main_group(
     given = {"database_url": database_url, "broker_url": broker_url, "actor": actor}
     settings = load_settings({name: value for name, value in given.items() if value is not None})
     context.obj = Invocation(settings=settings, as_json=as_json, quiet=quiet, verbose=verbose)
-
-
-for command in (
-    demo,
-    up,
-    worker,
-    database_group,
-    records_group,
-    location_group,
-    user_group,
-    preview_group,
-    submit_group,
-    me_group,
-    job_group,
-    doctor,
-):
-    main_group.add_command(command)
 
 
 def main() -> None:

@@ -85,8 +85,7 @@ def _database(invocation: Invocation) -> Iterator[Finding]:
     require_schema(database)
     with database.read() as connection:
         version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
-    url = database.engine.url.render_as_string()
-    yield Finding("database", f"{database.dialect} {version}, schema {SCHEMA_VERSION}, {url}")
+    yield Finding("database", f"{database.dialect} {version}, schema {SCHEMA_VERSION}, {database.address}")
 
 
 def _broker(invocation: Invocation) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`job list|status|watch|report`: follow jobs and read what became of every user."""
+"""`job list|status|watch|report|verify`: follow jobs and read what became of every user."""
 
 import csv
 import sys
@@ -27,12 +27,7 @@ from jobs.errors import InputRefused
 from jobs.model import JobState
 
 
-@click.group("job", short_help="Follow jobs.")
-def job_group() -> None:
-    """Follow jobs and read what became of every user."""
-
-
-@job_group.command("list")
+@click.command("list")
 @click.option("--state", "states", type=click.Choice([state.value for state in JobState]), multiple=True)
 @click.option("--mine", is_flag=True, help="Only those that I submitted.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
@@ -63,7 +58,7 @@ def list_jobs(invocation: Invocation, *, states: tuple[str, ...], mine: bool, li
     )
 
 
-@job_group.command("status")
+@click.command("status")
 @click.argument("job", type=int)
 @click.option("--watch", is_flag=True, help="Show its progress until it has ended.")
 @pass_invocation
@@ -75,7 +70,7 @@ def status(invocation: Invocation, *, job: int, watch: bool) -> None:
         print_status(invocation, invocation.administration.status(job))
 
 
-@job_group.command("watch")
+@click.command("watch")
 @click.argument("job", type=int)
 @pass_invocation
 def watch(invocation: Invocation, *, job: int) -> None:
@@ -83,7 +78,7 @@ def watch(invocation: Invocation, *, job: int) -> None:
     follow(invocation, job, draw=True)
 
 
-@job_group.command("report")
+@click.command("report")
 @click.argument("job", type=int)
 @click.option("--format", "form", type=click.Choice(["text", "csv"]), default="text", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: stdout.")
@@ -108,7 +103,7 @@ def report(invocation: Invocation, *, job: int, form: str, output: Path | None) 
         invocation.say(f"wrote {output}")
 
 
-@job_group.command("verify")
+@click.command("verify")
 @click.argument("job", type=int)
 @pass_invocation
 def verify(invocation: Invocation, *, job: int) -> None:
@@ -155,3 +150,7 @@ def _open(output: Path | None) -> Iterator[TextIO]:
             unfinished.replace(output)
     except OSError as error:
         raise InputRefused(f"the report cannot be written to {output} ({error.strerror}); name another file") from error
+
+
+FOLLOWING = (list_jobs, status, watch, report, verify)
+"""The commands of this file; they stand in the group `job`."""

@@ -4,7 +4,6 @@ import click
 
 from commands.context import Invocation, pass_invocation
 from commands.waiting import after_submit
-from jobs.scope import PRIORITIES, JobOptions
 
 
 @click.group("me", short_help="Your own records.")
@@ -19,6 +18,5 @@ def reset_in_progress(invocation: Invocation) -> None:
 
     Waits for the result. No attempt is erased.
     """
-    options = JobOptions(reason="the learner's own reset", priority=PRIORITIES["high"])
-    job = invocation.administration.reset_own_in_progress(options)
+    job = invocation.administration.reset_own_in_progress()
     after_submit(invocation, job, new=True, wait=True, watch=False)

@@ -26,7 +26,7 @@ def up(invocation: Invocation, *, concurrency: int) -> None:
 
         upgrade(invocation.database)
     _prepare(invocation)
-    invocation.say(f"serving {invocation.database.engine.url.render_as_string()}; Ctrl-C ends")
+    invocation.say(f"serving {invocation.database.address}; Ctrl-C ends")
     sys.exit(run_worker_tree(invocation.settings, concurrency=concurrency, log_level=_log_level(invocation)))
 
 

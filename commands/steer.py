@@ -28,7 +28,7 @@ def pause(invocation: Invocation, *, job: int) -> None:
 @click.argument("job", type=int)
 @pass_invocation
 def cancel(invocation: Invocation, *, job: int) -> None:
-    """End a job for good; what is done stays done, and can be undone or retried."""
+    """End a job for good; what is done stays done, the rest can be retried."""
     _order_until_stopped(invocation, _steering(invocation).cancel, job)
 
 

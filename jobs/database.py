@@ -57,6 +57,12 @@ class Database:
         """The kind of database: `sqlite` or `postgresql`."""
         return self.engine.dialect.name
 
+    @property
+    def address(self) -> str:
+        """The URL as its user gave it, without a password."""
+        url = self.engine.url
+        return url.set(drivername=url.get_backend_name()).render_as_string()
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read over one snapshot; writes nothing."""
@@ -96,7 +102,7 @@ class Database:
         except DBAPIError as error:
             mend = "check the path and who may write there" if self.dialect == "sqlite" else _MEND_SERVER
             raise DatabaseUnavailable(
-                f"the database {self.engine.url.render_as_string()} is out of reach ({first_line(error)}); {mend}"
+                f"the database {self.address} is out of reach ({first_line(error)}); {mend}"
             ) from error
         with connection:
             yield connection

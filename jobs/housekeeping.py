@@ -51,8 +51,8 @@ class Housekeeper:
             PublishFailed: the broker is out of reach; everything else was done.
 
         """
+        self._kill_overdue_processes()  # first, because it waits for no lock, and they may hold one
         self._return_chunks_of_dead_processes()
-        self._kill_overdue_processes()
         with self.database.write() as connection:
             leads = lease_rows.lead_if_free(connection, self.worker_id, self.settings.leader_lease_seconds)
         if leads:

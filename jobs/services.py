@@ -24,7 +24,7 @@ from jobs.records.people import (
     logins_of,
 )
 from jobs.records.people import list_users as list_users_at
-from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
+from jobs.scope import PRIORITIES, ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.store import job_rows, lease_rows, standing_rows
 from jobs.store.version import require_schema
 from jobs.submission import Preview, find_earlier, preview, record, resolve
@@ -144,9 +144,9 @@ class Administration:
                 raise
             return earlier, False
 
-    def reset_own_in_progress(self, options: JobOptions) -> Job:
-        """Record a job that resets all of the actor's own in-progress chapters."""
-        options.check()
+    def reset_own_in_progress(self) -> Job:
+        """Record a job that resets all of the actor's own in-progress chapters, ahead of what administrators asked."""
+        options = JobOptions(reason="the learner's own reset", priority=PRIORITIES["high"])
         with self._database.write("REPEATABLE READ") as connection:
             actor = find_actor(connection, self._login)
             request = ResetRequest(

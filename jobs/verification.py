@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from jobs.execution import engine_of
 from jobs.following import ReportLine, report_lines
+from jobs.frozen import engine_of
 from jobs.model import Job, Outcome, Rows
 from jobs.records.archive import active_since, archived_rows, attempts_there_again
 

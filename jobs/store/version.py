@@ -23,7 +23,7 @@ def require_schema(database: Database) -> None:
         DatabaseUnavailable: it holds none, an older or a newer one.
 
     """
-    where = database.engine.url.render_as_string()
+    where = database.address
     if database.missing_file:
         raise DatabaseUnavailable(f"there is no database {where}; check the path, or run 'training-reset db upgrade'")
     with database.read() as connection:

@@ -20,7 +20,10 @@ PROGRAM = Path(sys.executable).with_name("training-reset")
 
 
 def commands(group: click.Group, *path: str) -> Iterator[str]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         else:

@@ -278,7 +278,7 @@ def jobs(small: Database) -> dict[str, int]:
         "root everywhere": submit(small, everywhere),
         "the administrator of North": submit(small, login="north.admin"),
         "the administrator of South": submit(small, login="south.admin"),
-        "boris": Administration(small, "boris").reset_own_in_progress(OPTIONS).id,
+        "boris": Administration(small, "boris").reset_own_in_progress().id,
     }
 
 
@@ -337,7 +337,7 @@ def test_a_job_that_is_not_there_is_not_found_whatever_its_id(small: Database, j
 
 
 def test_a_learner_resets_its_own_chapters_in_progress_and_nothing_else(small: Database) -> None:
-    job = Administration(small, "boris").reset_own_in_progress(OPTIONS)
+    job = Administration(small, "boris").reset_own_in_progress()
     work(small)
     assert (job.kind, job.location_id, job.users_total) == (Kind.IN_PROGRESS, 1, 1)
     assert archived(small, job.id) == {

@@ -504,7 +504,7 @@ def test_administrators_of_the_location_steer_its_jobs_whoever_submitted_them(sm
 
 
 def test_a_learner_steers_its_own_job_and_no_other(small: Database) -> None:
-    own = Administration(small, "boris").reset_own_in_progress(JobOptions(reason="once more")).id
+    own = Administration(small, "boris").reset_own_in_progress().id
     steering(small, "boris").pause(own)
     assert state(small, own) == "paused"
     with pytest.raises(NotFound):
