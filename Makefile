@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-faults check docs format clean
+.PHONY: help demo test test-faults test-mutations check docs format clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ test: $(VENV)/.installed  ## every test, on SQLite and on a real PostgreSQL and 
 
 test-faults: $(VENV)/.installed  ## kills, freezes and empties real processes, on SQLite and PostgreSQL
 	$(BIN)/pytest tests/faults --numprocesses 2 --dist worksteal
+
+test-mutations: $(VENV)/.installed  ## the core broken in one place at a time: the tests must notice
+	$(BIN)/python -m tests.mutations
 
 check: $(VENV)/.installed  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -42,6 +43,40 @@ class Holder(Database):
 
     def wait_until_inside(self) -> None:
         assert self.inside.wait(_WAIT_SECONDS)
+
+
+Fault = Literal["none", "after the claim", "before the commit", "after the commit"]
+
+
+class Died(BaseException):
+    """A process was killed here; nothing in it gets to say a word."""
+
+
+class Mortal(Database):
+    """The database of a worker that can be made to die, or to sleep, at one of its commit points."""
+
+    fault: Fault = "none"
+    asleep: Callable[[], None] | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        if self.fault == "after the claim":
+            raise Died
+        with super().read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
+        of_chunk = isolation != "READ COMMITTED"
+        if of_chunk and self.asleep is not None:
+            sleep, self.asleep = self.asleep, None
+            sleep()
+        with super().write(isolation) as connection:
+            yield connection
+            if of_chunk and self.fault == "before the commit":
+                raise Died
+        if of_chunk and self.fault == "after the commit":
+            raise Died
 
 
 _BITE = {

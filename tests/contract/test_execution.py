@@ -14,7 +14,7 @@ from jobs.scope import ContentSelection, ResetRequest
 from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.store import chunk_rows
-from tests.interruptions import Sleeper, heal, poison
+from tests.interruptions import Died, Fault, Mortal, Sleeper, heal, poison
 from tests.small import (
     ARCHIVED,
     AT_NORTH,
@@ -229,6 +229,33 @@ def test_a_worker_that_slept_while_another_finished_its_chunk_leaves_nothing(
     sleeper.close()
     assert seen == [dump(database)]
     assert archived(database, job) == ARCHIVED
+
+
+# Killed.
+
+
+@pytest.mark.parametrize("fault", ["after the claim", "before the commit", "after the commit"])
+def test_wherever_a_worker_is_killed_its_chunk_is_done_once_and_counted(
+    database: Database, database_url: str, fault: Fault
+) -> None:
+    fill_small_system(database)
+    job = submit(database)
+    (chunk,) = dispatched(database)
+    mortal = Mortal(database_url)
+    mortal.fault = fault
+    with pytest.raises(Died):
+        runner(mortal).run(chunk)
+    mortal.close()
+    assert archived(database, job) == (ARCHIVED if fault == "after the commit" else {table: [] for table in ARCHIVED})
+
+    with database.write() as connection:
+        for lapsed in chunk_rows.find_lapsed(connection):
+            assert chunk_rows.return_if_still_claimed(connection, lapsed)
+    work(database)
+    assert archived(database, job) == ARCHIVED
+    sums = totals(database, job)
+    assert (sums.changed, sums.unchanged, sums.failed) == (2, 4, 0)
+    assert sums.rows == Rows(attempts_erased=4, chapters_reset=3, courses_reset=3)
 
 
 # One user's bad data.

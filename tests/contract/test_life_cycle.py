@@ -6,11 +6,11 @@ give orders, learners work. In the end everything is healed: then every job must
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import settings
@@ -23,10 +23,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, event, insert, text, update
+from sqlalchemy import event, insert, text, update
 
 from jobs import dispatch
-from jobs.database import Database, Isolation
+from jobs.database import Database
 from jobs.dispatch import PublishFailed
 from jobs.errors import Conflict
 from jobs.execution import ChunkRunner
@@ -38,6 +38,7 @@ from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.steering import Steering
 from jobs.store.tables import chunks, leases, workers
+from tests.interruptions import Died, Fault, Mortal
 from tests.small import Broker, Row, chunks_of, dump, fill_crowd, of_users, submit
 from tests.unit.test_job_life import ALLOWED, ENDED
 
@@ -49,8 +50,6 @@ MOST_JOBS = 5
 MOST_ROUNDS = 60
 RUNNABLE = ("queued", "running")
 WORKERS = ("ada", "grace")
-
-Fault = Literal["none", "after the claim", "before the commit", "after the commit"]
 
 _WATCH = {
     "sqlite": """
@@ -73,37 +72,6 @@ _WATCH = {
         CREATE TRIGGER curse BEFORE UPDATE ON course_progress FOR EACH ROW EXECUTE FUNCTION curse()
     """,
 }
-
-
-class Died(BaseException):
-    """A process was killed here; nothing in it gets to say a word."""
-
-
-class Mortal(Database):
-    """The database of a worker that can be made to die, or to sleep, at one of its commit points."""
-
-    fault: Fault = "none"
-    asleep: Callable[[], None] | None = None
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        if self.fault == "after the claim":
-            raise Died
-        with super().read() as connection:
-            yield connection
-
-    @contextmanager
-    def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
-        of_chunk = isolation != "READ COMMITTED"
-        if of_chunk and self.asleep is not None:
-            sleep, self.asleep = self.asleep, None
-            sleep()
-        with super().write(isolation) as connection:
-            yield connection
-            if of_chunk and self.fault == "before the commit":
-                raise Died
-        if of_chunk and self.fault == "after the commit":
-            raise Died
 
 
 class MortalBroker(Broker):
