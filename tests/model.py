@@ -131,11 +131,12 @@ class System:
 
     def text(self, table: str) -> str:
         """Write a table canonically: key order, UTC with `Z`, `true` and `false`, shortest numbers."""
+        rows = [row for _, row in sorted(self.tables[table].items(), key=lambda item: item[0])]
+        columns = [_column(kind, [row[name] for row in rows]) for name, kind in FORMAT[table].items()]
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(FORMAT[table])
-        for _, row in sorted(self.tables[table].items(), key=lambda item: item[0]):
-            writer.writerow([_written(value) for value in row.values()])
+        writer.writerows(zip(*columns, strict=True))
         return buffer.getvalue()
 
     def save(self, directory: Path) -> None:
@@ -171,14 +172,14 @@ def _read(kind: type, text: str) -> object:
     return kind(text)
 
 
-def _written(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0")
-    if isinstance(value, datetime):
-        return _written_time(value)
-    return value
+def _column(kind: type, values: list[Any]) -> list[Any]:
+    if kind is bool:
+        return [{True: "true", False: "false", None: None}[value] for value in values]
+    if kind is float:
+        return [None if value is None else repr(value).removesuffix(".0") for value in values]
+    if kind is datetime:
+        return [None if value is None else _written_time(value) for value in values]
+    return values
 
 
 @cache
