@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
 from jobs.database import Database, read_now
 from jobs.model import Job, JobState
-from jobs.store import chunk_rows, job_rows, lease_rows
+from jobs.store import chunk_rows, job_rows, lease_rows, outcome_rows
 
 log = structlog.get_logger()
 
@@ -103,7 +103,7 @@ def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits)
         priority=job.priority,
         in_flight=in_flight,
         remaining=job.users_total - job.next_ordinal,
-        size=job.chunk_size or next_size(chunk_rows.recent_chunks(connection, job.id), limits),
+        size=job.chunk_size or next_size(outcome_rows.recent_chunks(connection, job.id), limits),
         max_rate=job.max_rate,
         not_before=job.next_dispatch_at,
     )

@@ -12,7 +12,7 @@ from jobs.model import Actor, Job, Outcome, Rows
 from jobs.progress import Totals, eta_seconds, users_per_second
 from jobs.records.people import Location, list_locations, logins_of
 from jobs.schema import MAX_ID
-from jobs.store import chunk_rows, job_rows
+from jobs.store import job_rows, outcome_rows
 
 _PAGE = 1000
 
@@ -55,7 +55,7 @@ def find_visible_job(connection: Connection, actor: Actor, job_id: int) -> Job:
 def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:
     """Give each job with the sums over its chunks."""
     now = read_now(connection)
-    totals = chunk_rows.totals_of(connection, [job.id for job in jobs]) if jobs else {}
+    totals = outcome_rows.totals_of(connection, [job.id for job in jobs]) if jobs else {}
     names = {location.id: location for location in list_locations(connection)}
     return [
         JobStatus(
@@ -72,7 +72,7 @@ def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:
 def report_lines(connection: Connection, job: Job) -> Iterator[ReportLine]:
     """Give every user of a job with its outcome, in the order of the job."""
     reached = 0
-    for first, last, changed, failed in chunk_rows.read_outcomes(connection, job.id):
+    for first, last, changed, failed in outcome_rows.read_outcomes(connection, job.id):
         yield from _lines(connection, job.id, reached, first - 1, None, {})
         yield from _lines(connection, job.id, first, last, changed, failed)
         reached = last + 1

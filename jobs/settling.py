@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from jobs.database import read_now
 from jobs.model import Job, JobState
 from jobs.progress import Totals, too_many_failed
-from jobs.store import chunk_rows, job_rows
+from jobs.store import chunk_rows, job_rows, outcome_rows
 
 
 def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> None:
@@ -72,4 +72,4 @@ def _end_stopped(connection: Connection, job: Job) -> None:
 
 
 def _totals(connection: Connection, job: Job) -> Totals:
-    return chunk_rows.totals_of(connection, [job.id]).get(job.id, Totals())
+    return outcome_rows.totals_of(connection, [job.id]).get(job.id, Totals())

@@ -4,17 +4,16 @@ A chunk is `dispatched` until a worker claims it, `claimed` while its transactio
 claim and each return gives it a new fence; whoever holds an older one can no longer commit.
 """
 
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from jobs.database import read_now
 from jobs.model import ChunkState, JobState, Rows
-from jobs.progress import Totals
+from jobs.store.outcome_rows import encode_outcomes
 from jobs.store.tables import chunks, jobs, workers
 
 _RUNNABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
@@ -184,7 +183,7 @@ def finish_if_fence_holds(
             attempts_erased=total.attempts_erased,
             chapters_reset=total.chapters_reset,
             courses_reset=total.courses_reset,
-            outcomes=_encode(users, changed, failed),
+            outcomes=encode_outcomes(users, changed, failed),
         )
     )
     return connection.execute(statement).rowcount == 1
@@ -303,69 +302,6 @@ def any_unfinished(connection: Connection, job_id: int) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float]]:
-    """Give (users, seconds) of a job's latest chunks, newest first."""
-    query = (
-        select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.claimed_at, chunks.c.done_at)
-        .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
-        .order_by(chunks.c.first_ordinal.desc())
-        .limit(limit)
-    )
-    return [
-        (row.last_ordinal - row.first_ordinal + 1, (row.done_at - row.claimed_at).total_seconds())
-        for row in connection.execute(query)
-    ]
-
-
-def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Totals]:
-    """Sum up the chunks of each job."""
-    c, done = chunks.c, chunks.c.state == ChunkState.DONE.value
-    sizes = select(c.last_ordinal - c.first_ordinal + 1).where(c.job_id == bindparam("sized"))
-    query = (
-        select(
-            c.job_id,
-            func.sum(c.users_changed).label("changed"),
-            func.sum(c.users_unchanged).label("unchanged"),
-            func.sum(c.users_failed).label("failed"),
-            func.sum(c.attempts_erased).label("attempts_erased"),
-            func.sum(c.chapters_reset).label("chapters_reset"),
-            func.sum(c.courses_reset).label("courses_reset"),
-            func.count().filter(done).label("chunks_done"),
-            func.count().filter(~done).label("in_flight"),
-            func.sum(c.retries + c.losses).label("retried"),
-        )
-        .where(c.job_id.in_(job_ids))
-        .group_by(c.job_id)
-    )
-    latest = sizes.order_by(c.first_ordinal.desc()).limit(1)
-    return {
-        row.job_id: _totals(row, connection.execute(latest, {"sized": row.job_id}).scalar_one())
-        for row in connection.execute(query).all()
-    }
-
-
-def read_outcomes(connection: Connection, job_id: int) -> Iterable[tuple[int, int, dict[int, Rows], dict[int, str]]]:
-    """Give the outcomes of each done chunk of a job, in order.
-
-    Returns:
-        first and last ordinal; the rows of the changed users and the reasons of the failed ones, by ordinal.
-
-    """
-    query = (
-        select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.outcomes)
-        .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
-        .order_by(chunks.c.first_ordinal)
-    )
-    for row in connection.execute(query):
-        outcomes = json.loads(row.outcomes)
-        changed = {
-            row.first_ordinal + offset: Rows(attempts_erased=a, chapters_reset=c, courses_reset=k)
-            for offset, a, c, k in outcomes["changed"]
-        }
-        failed = {row.first_ordinal + offset: reason for offset, reason in outcomes["failed"]}
-        yield row.first_ordinal, row.last_ordinal, changed, failed
-
-
 def _dispatched_and_runnable() -> tuple[ColumnElement[bool], ...]:
     return chunks.c.state == ChunkState.DISPATCHED.value, chunks.c.job_id.in_(_runnable())
 
@@ -392,7 +328,7 @@ def _failed_alone(connection: Connection, reason: str) -> dict[str, object]:
         "fence": chunks.c.fence + 1,
         "done_at": read_now(connection),
         "users_failed": 1,
-        "outcomes": _encode([0], {}, {0: reason}),
+        "outcomes": encode_outcomes([0], {}, {0: reason}),
     }
 
 
@@ -408,21 +344,6 @@ def _dispatched_again() -> dict[str, object]:
     }
 
 
-def _encode(users: list[int], changed: Mapping[int, Rows], failed: Mapping[int, str]) -> str:
-    """Write the outcomes down by offset into the chunk; whoever is not named was unchanged."""
-    return json.dumps(
-        {
-            "changed": [
-                [offset, rows.attempts_erased, rows.chapters_reset, rows.courses_reset]
-                for offset, rows in ((o, changed.get(user)) for o, user in enumerate(users))
-                if rows is not None
-            ],
-            "failed": [[offset, failed[user]] for offset, user in enumerate(users) if user in failed],
-        },
-        separators=(",", ":"),
-    )
-
-
 def _lapsed(row: Row, *, worker_lives: bool) -> Lapsed:  # type: ignore[type-arg]
     return Lapsed(
         chunk_id=row.id,
@@ -431,21 +352,4 @@ def _lapsed(row: Row, *, worker_lives: bool) -> Lapsed:  # type: ignore[type-arg
         last_ordinal=row.last_ordinal,
         losses=row.losses,
         worker_lives=worker_lives,
-    )
-
-
-def _totals(row: Row, size: int) -> Totals:  # type: ignore[type-arg]
-    return Totals(
-        changed=row.changed,
-        unchanged=row.unchanged,
-        failed=row.failed,
-        rows=Rows(
-            attempts_erased=int(row.attempts_erased),
-            chapters_reset=int(row.chapters_reset),
-            courses_reset=int(row.courses_reset),
-        ),
-        chunks_done=row.chunks_done,
-        chunks_in_flight=row.in_flight,
-        chunks_retried=row.retried,
-        chunk_size=size,
     )

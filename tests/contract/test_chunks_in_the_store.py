@@ -11,7 +11,7 @@ from jobs import dispatch
 from jobs.database import Database
 from jobs.model import Rows
 from jobs.settings import Settings
-from jobs.store import chunk_rows, lease_rows
+from jobs.store import chunk_rows, lease_rows, outcome_rows
 from jobs.store.chunk_rows import Claim, Lapsed, Owner
 from jobs.store.tables import chunks, workers
 from tests.small import Broker, chunks_of, fill_crowd, ranges_of, set_back, set_job, submit
@@ -131,7 +131,7 @@ def test_a_finished_chunk_says_what_became_of_its_users(database: Database, chun
     assert (row["state"], row["users_changed"], row["users_unchanged"], row["users_failed"]) == ("done", 2, 7, 1)
     assert (row["attempts_erased"], row["chapters_reset"], row["courses_reset"]) == (2, 1, 3)
     with database.read() as connection:
-        outcomes = list(chunk_rows.read_outcomes(connection, row["job_id"]))
+        outcomes = list(outcome_rows.read_outcomes(connection, row["job_id"]))
     changed = {0: Rows(attempts_erased=2, chapters_reset=1), 9: Rows(courses_reset=3)}
     assert outcomes == [(0, 9, changed, {3: "the row is cursed"})]
 
@@ -302,7 +302,7 @@ def test_the_totals_of_a_job_are_the_sums_of_its_chunks_and_of_no_others(databas
             )
     assert release(database, held[8])
     with database.read() as connection:
-        totals = chunk_rows.totals_of(connection, [job, other])
+        totals = outcome_rows.totals_of(connection, [job, other])
     of_job = totals[job]
     assert (of_job.changed, of_job.unchanged, of_job.failed, of_job.done) == (4, 2, 2, 8)
     assert of_job.rows == Rows(attempts_erased=12, chapters_reset=6, courses_reset=2)
@@ -316,7 +316,7 @@ def test_the_latest_chunks_come_first_with_the_seconds_that_they_took(database: 
     set_back(database, chunks, "claimed_at")
     assert finish(database, held)
     with database.read() as connection:
-        ((users, seconds),) = chunk_rows.recent_chunks(connection, held.job_id)
+        ((users, seconds),) = outcome_rows.recent_chunks(connection, held.job_id)
     assert users == 10
     assert seconds == pytest.approx(3600, abs=60)
 
