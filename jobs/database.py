@@ -4,13 +4,16 @@ Reading transactions see one snapshot. Writing transactions take SQLite's write 
 for each other instead of failing; on PostgreSQL they run at the isolation that the caller asks for.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Literal
 
+from psycopg import Connection as PostgresConnection
 from sqlalchemy import (
     Connection,
     Engine,
@@ -20,7 +23,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
 from jobs.errors import DatabaseUnavailable, shown
@@ -43,14 +46,18 @@ class Database:
     Args:
         url: `sqlite:///PATH` or `postgresql://USER@HOST/NAME`.
         busy_seconds: how long a write waits for SQLite's lock, and a connection for PostgreSQL to answer.
+        idle_seconds: how long PostgreSQL lets a transaction idle before it ends the connection, so that a process
+            that freezes inside one holds no lock for ever; without end unless given.
 
     Raises:
         DatabaseUnavailable: the URL names no database that is supported.
 
     """
 
-    def __init__(self, url: str, busy_seconds: float = 30) -> None:
+    def __init__(self, url: str, busy_seconds: float = 30, idle_seconds: float | None = None) -> None:
         self.engine = _engine(url, busy_seconds)
+        if idle_seconds is not None and self.dialect == "postgresql":
+            event.listen(self.engine, "connect", partial(_limit_idling, seconds=idle_seconds))
 
     @property
     def dialect(self) -> str:
@@ -157,6 +164,13 @@ def _engine(url: str, busy_seconds: float) -> Engine:
     return create_engine(parsed, connect_args={"connect_timeout": max(2, int(busy_seconds))})
 
 
+def _limit_idling(connection: PostgresConnection[Any], _record: object, *, seconds: float) -> None:
+    connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (f"{int(seconds * 1000)}",)
+    )
+    connection.commit()
+
+
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
@@ -164,5 +178,33 @@ def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    locks = connection.get_execution_options().get("takes_write_lock", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if locks else "BEGIN")
+    if connection.get_execution_options().get("takes_write_lock", False):
+        _take_write_lock(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _take_write_lock(connection: Connection) -> None:
+    """Wait for SQLite's write lock, looking often.
+
+    SQLite itself would soon look only ten times a second, and find the lock taken each time while another process
+    runs one chunk after the other.
+    """
+    busy_milliseconds: int = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    until = time.monotonic() + busy_milliseconds / 1000
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LOOKS_MILLISECONDS}")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except OperationalError:
+                if time.monotonic() >= until:
+                    raise
+            else:
+                return
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_milliseconds}")
+
+
+_LOOKS_MILLISECONDS = 18
+"""SQLite looks 1, 3, 8 and 18 ms after it first found its lock taken."""

@@ -86,9 +86,10 @@ class Housekeeper:
         """Have messages sent again that must be lost; not while enough wait, or a busy broker would only get more."""
         with self.database.read() as connection:
             overdue = chunk_rows.find_overdue_messages(connection, self.settings.dispatch_timeout_seconds)
-        if overdue and self.waiting() < self.settings.window:
+        room = self.settings.window - self.waiting() if overdue else 0
+        if room > 0:
             with self.database.write() as connection:
-                chunk_rows.mark_unpublished(connection, overdue)
+                chunk_rows.mark_unpublished(connection, overdue[:room])
 
     def _return_lapsed_chunks(self) -> None:
         with self.database.read() as connection:

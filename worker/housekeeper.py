@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from threading import Event
 
 import structlog
@@ -31,7 +32,9 @@ def main(worker_id: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings = Settings()
-    database = Database(settings.database, settings.database_busy_seconds)
+    # It waits for no lock longer than until its next beat: whoever holds SQLite's may be what it has to end.
+    patience = min(settings.heartbeat_seconds, settings.database_busy_seconds)
+    database = Database(settings.database, patience, settings.statement_timeout_seconds)
     children = Children(os.getppid())
     housekeeper = Housekeeper(
         database, settings, worker_id, publish_chunk, messages_waiting, children.lives, children.kill
@@ -43,20 +46,26 @@ def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event) -> Non
     """Beat and do the rounds, whatever fails meanwhile: the next round tries again."""
     worker, next_beat = os.getppid(), 0.0
     while os.getppid() == worker and not stop.is_set():
-        try:
-            if time.monotonic() >= next_beat:
-                housekeeper.beat()
-                next_beat = time.monotonic() + settings.heartbeat_seconds
-            housekeeper.round()
-        except (DBAPIError, DatabaseUnavailable) as error:
-            log.warning("database out of reach", error=str(error).partition("\n")[0])
-        except PublishFailed as error:
-            log.warning("broker out of reach", error=str(error))
+        if time.monotonic() >= next_beat and _is_done(housekeeper.beat):
+            next_beat = time.monotonic() + settings.heartbeat_seconds
+        _is_done(housekeeper.round)
         stop.wait(settings.housekeeping_seconds)
     try:
         housekeeper.leave()
     except (DBAPIError, DatabaseUnavailable) as error:
         log.warning("left without saying so; the lease will lapse", error=str(error).partition("\n")[0])
+
+
+def _is_done(step: Callable[[], None]) -> bool:
+    try:
+        step()
+    except (DBAPIError, DatabaseUnavailable) as error:
+        log.warning("database out of reach", error=str(error).partition("\n")[0])
+    except PublishFailed as error:
+        log.warning("broker out of reach", error=str(error))
+    else:
+        return True
+    return False
 
 
 if __name__ == "__main__":

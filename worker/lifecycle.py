@@ -59,6 +59,8 @@ def connect(settings: Settings) -> None:
 
     def watch(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer has no type
         sender.timer.call_repeatedly(settings.housekeeping_seconds, housekeeper.ensure)
+        # Celery looks for a dead child at once, which is too early on a busy machine, and then every five seconds.
+        sender.timer.call_repeatedly(settings.housekeeping_seconds, sender.pool.maintain_pool)
 
     def stop(**_: object) -> None:
         housekeeper.stop()

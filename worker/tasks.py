@@ -27,7 +27,7 @@ def run_chunk(chunk_id: int) -> None:
 @cache
 def database() -> Database:
     """Give this process's database."""
-    return Database(settings.database, settings.database_busy_seconds)
+    return Database(settings.database, settings.database_busy_seconds, settings.statement_timeout_seconds)
 
 
 @cache

@@ -23,8 +23,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from jobs.database import Database
+from jobs.errors import Conflict
 from jobs.following import JobStatus
 from jobs.model import JobState, Kind, Outcome, Rows
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.services import Administration
+from jobs.steering import Steering
 from tests.faults import records
 from tests.faults.broker import Broker, Gauge
 from tests.installation import Worker, eventually
@@ -90,9 +92,9 @@ def for_seconds(seconds: float) -> None:
 class CeleryWorker(Worker):
     """A Celery worker, started as operators of Celery do: its pool, and the housekeeper beside it."""
 
-    def housekeeper(self) -> psutil.Process:
-        """Give the housekeeper."""
-        return next(child for child in self._family() if _is_housekeeper(child))
+    def housekeepers(self) -> list[psutil.Process]:
+        """Give the housekeeper, or none while it is started again."""
+        return [child for child in self._family() if _is_housekeeper(child)]
 
     def children(self) -> list[psutil.Process]:
         """Give the processes that run chunks."""
@@ -101,7 +103,7 @@ class CeleryWorker(Worker):
     def freeze(self, *, housekeeper: bool = True) -> None:
         """Stop the worker and its children, and the housekeeper too unless told otherwise."""
         self.process.suspend()
-        for process in self.children() + ([self.housekeeper()] if housekeeper else []):
+        for process in self.children() + (self.housekeepers() if housekeeper else []):
             process.suspend()
 
     def thaw(self) -> None:
@@ -177,23 +179,28 @@ class Scene:
             settings: other than `SHORT_SETTINGS`.
 
         """
-        number = len(self.workers)
-        command = [
-            *(sys.executable, "-P", "-m", "celery", "-A", "worker.app", "worker"),
-            *("--without-gossip", "--without-mingle", "--loglevel", "INFO", "--hostname", f"{number}@%h"),
-            *("--concurrency", f"{concurrency}", *arguments),
-        ]
-        self._children += concurrency
-        self.workers.append(
-            CeleryWorker(
-                command, self._directory / f"worker-{number}.log", self.environment | self._environment_with(settings)
-            )
+        return self._start(
+            *("-m", "celery", "-A", "worker.app", "worker", "--without-gossip", "--without-mingle"),
+            *("--loglevel", "INFO", "--hostname", f"{len(self.workers)}@%h", "--concurrency", f"{concurrency}"),
+            *arguments,
+            concurrency=concurrency,
+            settings=settings,
         )
+
+    def start_supervised_worker(self) -> CeleryWorker:
+        """Start a worker as operators of this program do, who have it started again when it dies."""
+        return self._start("-m", "cli", "worker", "--concurrency", "1", concurrency=1, settings={})
+
+    def _start(self, *arguments: str, concurrency: int, settings: Mapping[str, object]) -> CeleryWorker:
+        log = self._directory / f"worker-{len(self.workers)}.log"
+        environment = self.environment | self._environment_with(settings)
+        self._children += concurrency
+        self.workers.append(CeleryWorker([sys.executable, "-P", *arguments], log, environment))
         return self.workers[-1]
 
-    def start_workers(self, number: int, **settings: Any) -> list[CeleryWorker]:  # noqa: ANN401 - of `start_worker`
-        """Start several workers at once, and wait until they consume."""
-        started = [self.start_worker(**settings) for _ in range(number)]
+    def start_workers(self, number: int, *arguments: str, **options: Any) -> list[CeleryWorker]:  # noqa: ANN401 - of one
+        """Start several workers at once as `start_worker` does, and wait until they consume."""
+        started = [self.start_worker(*arguments, **options) for _ in range(number)]
         for worker in started:
             worker.wait_until_ready()
         return started
@@ -210,6 +217,12 @@ class Scene:
             check=False,
         )
 
+    def run_script(self, name: str, *arguments: str) -> int:
+        """Run a script of this directory and give its exit code."""
+        command = [sys.executable, "-P", str(Path(__file__).with_name(name)), *arguments]
+        done = subprocess.run(command, env=self.environment, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        return done.returncode
+
     # Jobs.
 
     def submit(self, **options: Any) -> int:  # noqa: ANN401 - any option of a job
@@ -221,6 +234,11 @@ class Scene:
         """
         words = JobOptions(**{"reason": "a new year", "chunk_size": 10} | options)
         return self.administration.submit(REQUEST, words)[0].id
+
+    def hurry(self, job: int) -> None:
+        """Let a job that was submitted with a `max_rate` go as fast as it can; it may have ended."""
+        with suppress(Conflict):
+            Steering(self.database, "root").set_pace(job, max_rate=1_000_000, priority=None)
 
     @property
     def administration(self) -> Administration:
@@ -234,6 +252,11 @@ class Scene:
     def done(self, job: int) -> int:
         """Count the users of a job that are done."""
         return self.status(job).totals.done
+
+    def lost_and_retried(self, job: int) -> tuple[int, int]:
+        """Count what chunks cost: processes that were lost, and tries that counted."""
+        chunks = chunks_of(self.database, job)
+        return sum(chunk["losses"] for chunk in chunks), sum(chunk["retries"] for chunk in chunks)
 
     def wait_for_progress(self, job: int, users: int = 1) -> None:
         """Wait until so many more users are done, and the job is not."""
@@ -257,8 +280,14 @@ class Scene:
             for c in chunks_of(self.database)
             if c["state"] != "done"
         ]
-        logs = [f"worker {number}\n{worker.log()[-6000:]}" for number, worker in enumerate(self.workers)]
+        logs = [line for number in range(len(self.workers)) for line in self._last_words(number)]
         return "\n".join(["not done:", *chunks, *logs])
+
+    def _last_words(self, number: int) -> list[str]:
+        lines = [
+            line for line in self.workers[number].log().splitlines() if line.startswith(("{", "worker:", "Process"))
+        ]
+        return [f"worker {number}", *(line[:300] for line in lines[-25:] if "Task training_reset" not in line)]
 
     def _ordinals_done(self, job: int) -> set[int]:
         done = [chunk for chunk in chunks_of(self.database, job) if chunk["state"] == "done"]
@@ -268,7 +297,6 @@ class Scene:
 
     def be_slow(self, ordinal: int, seconds: float) -> None:
         """Let the chunk that holds this target take so many seconds longer, in the middle of its transaction."""
-        amount = int(seconds * self._steps_per_second) if self.database.dialect == "sqlite" else seconds
         with self.database.write() as connection:
             users = records.targets(connection)
             query = text(
@@ -278,8 +306,14 @@ class Scene:
             assert user in users, "nobody from there on has an attempt left"
             connection.execute(text("DELETE FROM slow_attempts"))
             slow = text("INSERT INTO slow_attempts VALUES (:attempt, :amount)")
-            connection.execute(slow, {"attempt": attempt, "amount": amount})
+            connection.execute(slow, {"attempt": attempt, "amount": self._amount(seconds)})
         self._slow = users.index(user)
+
+    def be_slow_everywhere(self, seconds: float) -> None:
+        """Let every user who has attempts take so many seconds longer, so that workers are always busy."""
+        slow = text("INSERT INTO slow_attempts SELECT min(id), :amount FROM attempts GROUP BY user_id")
+        with self.database.write() as connection:
+            connection.execute(slow, {"amount": self._amount(seconds)})
 
     def be_fast(self) -> None:
         """Let no chunk be slow that begins from now on."""
@@ -288,16 +322,57 @@ class Scene:
 
     def catch_inside(self, job: int, seconds: float = 1) -> AtWork:
         """Wait until a child is in the middle of the transaction of a chunk, where it stays for about a second."""
-        self.be_slow(self._next_ordinal(job) + 2 * WINDOW, seconds)
-        return eventually(lambda: self._inside(job), 20, self.tell)  # type: ignore[no-any-return]
+        self._slow = -1
+        return eventually(lambda: self._inside(job, seconds), 20, self.tell)  # type: ignore[no-any-return]
 
-    def _next_ordinal(self, job: int) -> int:
-        return self.status(job).job.next_ordinal
+    def freeze_outside(self, job: int, workers: int, **settings: object) -> AtWork:
+        """Start workers, and freeze a child that has claimed a chunk, before it begins the chunk's transaction."""
+        if self.database.dialect == "postgresql":
+            with self.database.write() as connection:  # a child reads this table between the two
+                connection.exec_driver_sql("LOCK TABLE job_course_chapters IN ACCESS EXCLUSIVE MODE")
+                for _ in range(workers):
+                    self.start_worker(**settings)
+                return eventually(lambda: self._freeze_claimant(job), 30, self.tell)  # type: ignore[no-any-return]
+        self.start_workers(workers, **settings)
+        return eventually(lambda: self._freeze_under_write_lock(job), 30, self.tell)  # type: ignore[no-any-return]
 
-    def _inside(self, job: int) -> AtWork | None:
-        chunk = next((c for c in chunks_of(self.database, job) if self._slow in _ordinals(c)), None)
-        if chunk is None or chunk["state"] != "claimed" or not self._is_slow_now():
-            return None
+    def learner_writes(self, ordinal: int) -> float:
+        """Write to the chapters of a target as a learner at work does, changing nothing; give the seconds it took."""
+        began = time.monotonic()
+        with self.database.write() as connection:
+            user = records.targets(connection)[ordinal]
+            same = text("UPDATE chapter_progress SET status = status WHERE user_id = :user")
+            connection.execute(same, {"user": user})
+        return time.monotonic() - began
+
+    def _amount(self, seconds: float) -> float:
+        return int(seconds * self._steps_per_second) if self.database.dialect == "sqlite" else seconds
+
+    def _inside(self, job: int, seconds: float) -> AtWork | None:
+        chunks = chunks_of(self.database, job)
+        chunk = next((c for c in chunks if self._slow in _ordinals(c)), None)
+        if self._slow < 0 or (chunk is not None and chunk["state"] == "done"):
+            self.be_slow(self.status(job).job.next_ordinal + 2 * WINDOW, seconds)
+        elif chunk is not None and chunk["state"] == "claimed" and self._is_slow_now():
+            return self._at_work(chunk)
+        return None
+
+    def _freeze_under_write_lock(self, job: int) -> AtWork | None:
+        with self.database.write():  # nobody else is inside a transaction now
+            return self._freeze_claimant(job)
+
+    def claimed(self, job: int) -> Row | None:
+        """Give a chunk of a job that a worker holds, if there is one."""
+        return next((c for c in chunks_of(self.database, job) if c["state"] == "claimed"), None)
+
+    def _freeze_claimant(self, job: int) -> AtWork | None:
+        chunk = self.claimed(job)
+        caught = None if chunk is None else self._at_work(chunk)
+        if caught is not None:
+            caught.process.suspend()
+        return caught
+
+    def _at_work(self, chunk: Row) -> AtWork | None:
         for worker in self.workers:
             for process in worker.processes():
                 if process.pid == chunk["process_id"]:
@@ -326,12 +401,6 @@ class Scene:
             finally:
                 connection.exec_driver_sql("PRAGMA busy_timeout = 30000")
         return True
-
-    @contextmanager
-    def write_lock(self) -> Iterator[None]:
-        """Let no other process write to SQLite meanwhile."""
-        with self.database.write():
-            yield
 
     # What must hold.
 
@@ -368,7 +437,8 @@ class Scene:
         self._assert_chunks(job, [expected[user] for user in treated])
         assert list(self.administration.verify(job)) == []
         # A worker that is killed leaves what its children had taken: one message each, and one fetched ahead.
-        assert self.gauge.most <= WINDOW + 2 * self._children + duplicates
+        bound = WINDOW + 2 * self._children + duplicates
+        assert self.gauge.most <= bound, f"{self.gauge.most} messages at the broker, not {bound}"
 
     def _assert_chunks(self, job: int, treated: list[Mapping[str, int]]) -> None:
         chunks = [chunk for chunk in chunks_of(self.database, job) if chunk["state"] == "done"]

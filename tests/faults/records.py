@@ -13,7 +13,7 @@ from jobs.database import Database
 from jobs.records.generate import generate_records
 from tests.model import FORMAT, KEYS
 
-LEARNERS = 2000
+LEARNERS = 1200
 LOCATION = 1
 """The location whose users are reset: about a third of all."""
 
