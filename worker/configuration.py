@@ -35,6 +35,7 @@ def celery_configuration(settings: Settings) -> dict[str, object]:
         },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
         "task_default_queue": QUEUE,
         "task_default_exchange_type": "direct",
         "task_serializer": "json",

@@ -67,6 +67,14 @@ SHORT_SETTINGS = {
     "WINDOW": WINDOW,
 }
 
+LONG_LIMITS = {
+    "STATEMENT_TIMEOUT_SECONDS": 20,
+    "CHUNK_HARD_LIMIT_SECONDS": 30,
+    "CHUNK_DEADLINE_SECONDS": 40,
+    "BROKER_VISIBILITY_SECONDS": 50,
+}
+"""For a worker whose chunks nothing but its lease ends."""
+
 Recovery = Callable[[str, float], None]
 """Notes how many seconds a scenario took to recover; shown at the end of the run."""
 
@@ -186,10 +194,6 @@ class Scene:
             concurrency=concurrency,
             settings=settings,
         )
-
-    def start_supervised_worker(self) -> CeleryWorker:
-        """Start a worker as operators of this program do, who have it started again when it dies."""
-        return self._start("-m", "cli", "worker", "--concurrency", "1", concurrency=1, settings={})
 
     def _start(self, *arguments: str, concurrency: int, settings: Mapping[str, object]) -> CeleryWorker:
         log = self._directory / f"worker-{len(self.workers)}.log"

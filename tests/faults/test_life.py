@@ -19,7 +19,7 @@ from tests.installation import eventually
 from tests.interruptions import poison
 from tests.small import chunks_of
 
-CONFLICT = 6
+CONFLICT = 5
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -44,7 +44,7 @@ def reasons(scene: Scene, job: int) -> dict[int, str | None]:
 
 def test_nothing_commits_after_paused_is_reported_however_many_give_the_orders_at_once(scene: Scene) -> None:
     scene.start_workers(2)
-    job = scene.submit(max_rate=60)
+    job = scene.submit(max_rate=5)
     words = {order: ("job", order, f"{job}") for order in ("pause", "resume")}
     scene.wait_for_progress(job)
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_a_job_cancelled_at_its_last_chunk_keeps_what_is_done_and_commits_nothin
 
 
 def test_one_idempotency_key_from_eight_processes_at_once_makes_one_job(scene: Scene) -> None:
-    words = (*SUBMIT, "--idempotency-key", "the new year", "--json")
+    words = (*SUBMIT, "--idempotency-key", "the new year")
     ended = at_once(scene, *[words] * 8)
     assert [command.returncode for command in ended] == [0] * 8, [command.stderr for command in ended]
     assert len(scene.administration.jobs()) == 1
@@ -247,15 +247,16 @@ def test_a_small_job_behind_a_huge_one_starts_within_seconds_and_a_more_urgent_o
 
 
 def test_a_rate_holds_over_real_time_and_a_faster_one_at_once(scene: Scene) -> None:
-    rate, slack = 40.0, 2 * 40.0  # the slice of two seconds by which a job may be ahead
+    rate = 20.0
+    slice_ = 2 * rate  # by so much a job may be ahead
     scene.start_workers(2)
     began = time.monotonic()
     assert scene.run(*SUBMIT, "--max-rate", f"{rate}").returncode == 0
-    seen = []
-    while (elapsed := time.monotonic() - began) < 5:
-        seen.append((elapsed, scene.done(1)))
-    assert all(done <= rate * (at + 0.5) + slack for at, done in seen), seen[-1]
-    assert seen[-1][1] >= rate
+    seen = [(0, 0.0)]
+    while seen[-1][1] < 5:
+        seen.append((scene.done(1), time.monotonic() - began))
+    assert [(done, at) for done, at in seen if done > rate * at + slice_] == []
+    assert seen[-1][0] >= rate
     left = scene.status(1).job.users_total - scene.done(1)
     assert left > 10 * rate, "enough to tell a faster rate by"
     assert scene.run("job", "set", "1", "--max-rate", "100000").returncode == 0
