@@ -108,7 +108,13 @@ class Steering:
                 targets=users_among(connection, missed),
                 cutoff=job.cutoff,
             )
-            return record(connection, resolved, replace(options, priority=job.priority), parent_id=job.id)
+            pace = replace(
+                options,
+                priority=job.priority,
+                max_rate=options.max_rate or job.max_rate,
+                chunk_size=options.chunk_size or job.chunk_size,
+            )
+            return record(connection, resolved, pace, parent_id=job.id)
 
     def _stop(self, job_id: int, order: JobState, word: str, stopped: JobState) -> None:
         """Commit the order, then settle what follows from it."""

@@ -391,6 +391,14 @@ def test_a_retry_resets_the_frozen_content_whatever_became_of_roles_and_courses(
     }
 
 
+def test_a_retry_goes_at_the_pace_that_the_job_had_last(small: Database) -> None:
+    job = submit(small, chunk_size=2, max_rate=3)
+    steering(small).set_pace(job, max_rate=1.5, priority=0)
+    steering(small).cancel(job)
+    again = retried(small, job)
+    assert (again.max_rate, again.priority, again.chunk_size) == (1.5, 0, 2)
+
+
 def test_a_retry_leaves_out_users_who_are_gone(small: Database, job: int) -> None:
     steering(small).cancel(job)
     with small.write() as connection:
