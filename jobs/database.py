@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Literal
 
@@ -197,13 +198,17 @@ def _take_write_lock(connection: Connection) -> None:
         while True:
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            except OperationalError:
-                if time.monotonic() >= until:
+            except OperationalError as error:
+                if not _is_busy(error) or time.monotonic() >= until:
                     raise
             else:
                 return
     finally:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_milliseconds}")
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", SQLITE_BUSY) & 0xFF == SQLITE_BUSY
 
 
 _LOOKS_MILLISECONDS = 18
