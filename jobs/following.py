@@ -72,9 +72,10 @@ def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:
 def report_lines(connection: Connection, job: Job) -> Iterator[ReportLine]:
     """Give every user of a job with its outcome, in the order of the job."""
     reached = 0
-    for first, last, changed, failed in outcome_rows.read_outcomes(connection, job.id):
+    for chunk in outcome_rows.read_outcomes(connection, job.id):
+        first, last = chunk.first_ordinal, chunk.last_ordinal
         yield from _lines(connection, job.id, reached, first - 1, None, {})
-        yield from _lines(connection, job.id, first, last, changed, failed)
+        yield from _lines(connection, job.id, first, last, chunk.changed, chunk.failed)
         reached = last + 1
     yield from _lines(connection, job.id, reached, job.users_total - 1, None, {})
 

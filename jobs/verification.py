@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from jobs.following import ReportLine, report_lines
+from jobs.following import report_lines
 from jobs.frozen import engine_of
-from jobs.model import Job, Outcome, Rows
+from jobs.model import Job, Rows
 from jobs.records.archive import active_since, archived_rows, attempts_there_again
-
-_PAGE = 1000
+from jobs.store import job_rows, outcome_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +48,13 @@ def _archive_against_outcomes(connection: Connection, job: Job) -> Iterator[Disc
 
 def _records_against_outcomes(connection: Connection, job: Job) -> Iterator[Discrepancy]:
     engine = engine_of(connection, job)
-    began = job.started_at or job.created_at
-    for page in _pages(line for line in report_lines(connection, job) if line.outcome in _TREATED):
-        left = engine.count(connection, page)
-        active = active_since(connection, began, list(left)) if left else set()
+    for chunk in outcome_rows.read_outcomes(connection, job.id):
+        first, last = chunk.first_ordinal, chunk.last_ordinal
+        users = job_rows.load_targets(connection, job.id, first, last)
+        left = engine.count(connection, [user for o, user in enumerate(users, first) if o not in chunk.failed])
+        active = active_since(connection, chunk.claimed_at, list(left)) if left else set()
         for user_id, rows in sorted(left.items()):
             yield Discrepancy(user_id=user_id, problem=f"{_told(rows)} are there to be reset", since=user_id in active)
-
-
-_TREATED = (Outcome.CHANGED, Outcome.UNCHANGED)
-
-
-def _pages(lines: Iterator[ReportLine]) -> Iterator[list[int]]:
-    page: list[int] = []
-    for line in lines:
-        page.append(line.user_id)
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 def _told(rows: Rows) -> str:

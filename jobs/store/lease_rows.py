@@ -1,8 +1,10 @@
 """Every statement about leases: those of workers, that of the leading housekeeper, and the window's lock."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from jobs.database import read_now
 from jobs.store.tables import leases, workers
@@ -18,6 +20,13 @@ def renew_worker(connection: Connection, worker_id: str, lease_seconds: float) -
     renewed = connection.execute(update(workers).where(workers.c.id == worker_id).values(lease_until=until))
     if renewed.rowcount == 0:
         connection.execute(insert(workers).values(id=worker_id, started_at=now, lease_until=until))
+
+
+def announce_worker(connection: Connection, worker_id: str, lease_seconds: float) -> None:
+    """Write the first heartbeat of a worker, if nobody has; its housekeeper may do so at the same moment."""
+    if connection.execute(select(workers.c.id).where(workers.c.id == worker_id)).first() is None:
+        with suppress(IntegrityError), connection.begin_nested():
+            renew_worker(connection, worker_id, lease_seconds)
 
 
 def remove_worker(connection: Connection, worker_id: str) -> None:

@@ -5,7 +5,9 @@ unchanged. So they commit with the reset itself, take little room, and outlive t
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.engine import Row
@@ -56,15 +58,21 @@ def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Tot
     }
 
 
-def read_outcomes(connection: Connection, job_id: int) -> Iterable[tuple[int, int, dict[int, Rows], dict[int, str]]]:
-    """Give the outcomes of each done chunk of a job, in order.
+@dataclass(frozen=True, kw_only=True)
+class ChunkOutcomes:
+    """What became of the users of a done chunk: rows of the changed and reasons of the failed, by ordinal."""
 
-    Returns:
-        first and last ordinal; the rows of the changed users and the reasons of the failed ones, by ordinal.
+    first_ordinal: int
+    last_ordinal: int
+    claimed_at: datetime
+    changed: dict[int, Rows]
+    failed: dict[int, str]
 
-    """
+
+def read_outcomes(connection: Connection, job_id: int) -> Iterator[ChunkOutcomes]:
+    """Give the outcomes of each done chunk of a job, in order."""
     query = (
-        select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.outcomes)
+        select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.claimed_at, chunks.c.outcomes)
         .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
         .order_by(chunks.c.first_ordinal)
     )
@@ -75,7 +83,13 @@ def read_outcomes(connection: Connection, job_id: int) -> Iterable[tuple[int, in
             for offset, a, c, k in outcomes["changed"]
         }
         failed = {row.first_ordinal + offset: reason for offset, reason in outcomes["failed"]}
-        yield row.first_ordinal, row.last_ordinal, changed, failed
+        yield ChunkOutcomes(
+            first_ordinal=row.first_ordinal,
+            last_ordinal=row.last_ordinal,
+            claimed_at=row.claimed_at,
+            changed=changed,
+            failed=failed,
+        )
 
 
 def encode_outcomes(users: list[int], changed: Mapping[int, Rows], failed: Mapping[int, str]) -> str:

@@ -131,9 +131,10 @@ def test_a_finished_chunk_says_what_became_of_its_users(database: Database, chun
     assert (row["state"], row["users_changed"], row["users_unchanged"], row["users_failed"]) == ("done", 2, 7, 1)
     assert (row["attempts_erased"], row["chapters_reset"], row["courses_reset"]) == (2, 1, 3)
     with database.read() as connection:
-        outcomes = list(outcome_rows.read_outcomes(connection, row["job_id"]))
-    changed = {0: Rows(attempts_erased=2, chapters_reset=1), 9: Rows(courses_reset=3)}
-    assert outcomes == [(0, 9, changed, {3: "the row is cursed"})]
+        (outcomes,) = outcome_rows.read_outcomes(connection, row["job_id"])
+    assert (outcomes.first_ordinal, outcomes.last_ordinal) == (0, 9)
+    assert outcomes.changed == {0: Rows(attempts_erased=2, chapters_reset=1), 9: Rows(courses_reset=3)}
+    assert outcomes.failed == {3: "the row is cursed"}
 
 
 def test_a_finished_chunk_is_never_claimed_returned_or_finished_again(database: Database, chunk: int) -> None:

@@ -14,6 +14,7 @@ from jobs.records.tables import ARCHIVE
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.services import Administration
 from jobs.steering import Steering
+from jobs.store.tables import jobs
 from tests.interruptions import poison
 from tests.small import BEGAN, ENDED, TRAINING, fill_crowd, fill_small_system, of_users, submit, work
 
@@ -190,6 +191,17 @@ def test_what_others_did_since_excuses_nobody(small: Database, job: int) -> None
     attempt(small, 901, 13, now(small), None)
     put(small, tables.course_progress, {"status": "completed"}, user_id=11, course_id=101)
     assert [(user, since) for user, _, since in verified(small, job)] == [(11, False), (13, True)]
+
+
+def test_what_a_user_did_before_its_own_chunk_excuses_nothing(small: Database) -> None:
+    job = submit(small, chunk_size=1)
+    work(small)
+    with small.write() as connection:
+        early = read_now(connection) - timedelta(days=2)
+        connection.execute(update(jobs).values(started_at=early))
+    active = {"status": "completed", "last_activity_at": early + timedelta(days=1)}
+    put(small, tables.chapter_progress, active, user_id=12, chapter_id=1001)
+    assert [(user, since) for user, _, since in verified(small, job)] == [(12, False)]
 
 
 # Who may.
