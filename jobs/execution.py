@@ -22,7 +22,7 @@ from jobs.frozen import engine_of
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import settle
-from jobs.store import chunk_rows, job_rows, lease_rows
+from jobs.store import chunk_rows, job_rows
 from jobs.store.chunk_rows import Claim, Owner
 
 log = structlog.get_logger()
@@ -34,10 +34,6 @@ _MOST_RETRIES_OF_ONE_USER = 5
 
 class Limits(Protocol):
     """The settings that bound a chunk."""
-
-    @property
-    def lease_seconds(self) -> float:
-        """How long a worker counts as alive that says no more."""
 
     @property
     def chunk_deadline_seconds(self) -> float:
@@ -66,7 +62,6 @@ class ChunkRunner:
         self._sleep = sleep
         self._owner = Owner(worker_id=worker_id, process_id=os.getpid())
         self._limits = limits
-        self._announced = False
         self._engine_of = lru_cache(maxsize=32)(self._load_engine)
 
     def run(self, chunk_id: int) -> bool:
@@ -87,8 +82,6 @@ class ChunkRunner:
 
     def _claim(self, chunk_id: int) -> Claim | None:
         with self._database.write() as connection:
-            if not self._announced:  # or the chunk would count as nobody's until the housekeeper's first beat
-                lease_rows.announce_worker(connection, self._owner.worker_id, self._limits.lease_seconds)
             urgent = chunk_rows.find_more_urgent(connection, chunk_id)
             if urgent is not None:  # it goes first, and the chunk of this message gets another one
                 chunk_rows.mark_unpublished(connection, [chunk_id])
@@ -100,7 +93,6 @@ class ChunkRunner:
                 chunk_rows.mark_unpublished(connection, [chunk_id])
             else:
                 job_rows.set_state_if_allowed(connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED)
-        self._announced = True
         return claim
 
     def _run_until_stable(self, claim: Claim) -> bool:

@@ -7,6 +7,7 @@ import structlog
 from jobs import dispatch
 from jobs.database import Database
 from jobs.execution import ChunkRunner
+from jobs.store import lease_rows
 from worker.app import app, settings
 from worker.identity import worker_id
 from worker.publishing import publish_chunk
@@ -32,7 +33,12 @@ def database() -> Database:
 
 @cache
 def runner() -> ChunkRunner:
-    """Give this process's runner of chunks."""
+    """Give this process's runner of chunks; its worker counts as alive from now on.
+
+    Its housekeeper may not have come so far, and what it claims would be taken for a dead worker's.
+    """
+    with database().write() as connection:
+        lease_rows.announce_worker(connection, worker_id(), settings.lease_seconds)
     return ChunkRunner(database(), worker_id(), settings)
 
 

@@ -36,11 +36,12 @@ def test_another_worker_finishes_what_a_killed_one_and_its_prefetch_held(scene: 
 
 
 def test_five_rolling_restarts_under_load_cost_no_attempt_and_fail_nothing(scene: Scene) -> None:
-    scene.start_workers(2)
+    patient = LONG_LIMITS | {"LEASE_SECONDS": 20}  # a busy machine counts no chunk as overdue
+    scene.start_workers(2, **patient)
     scene.be_slow_everywhere(0.1)
     job = scene.submit(chunk_size=5)
     for restart in range(5):
-        replacement = scene.start_worker()
+        replacement = scene.start_worker(**patient)
         scene.wait_for_progress(job)
         assert scene.workers[restart].stop() == 0, scene.tell()
         replacement.wait_until_ready()
