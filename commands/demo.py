@@ -34,7 +34,7 @@ def demo(invocation: Invocation, *, users: int) -> None:
     """Make up records, start a broker and a worker, preview and run both resets, print their reports; clean up."""
     with tempfile.TemporaryDirectory(prefix="training-reset-") as directory:
         home = Path(directory)
-        run = _Commands(home, quiet=invocation.quiet)
+        run = _Commands(home, invocation)
         run("db", "upgrade")
         run("records", "generate", "--users", str(users), "--seed", "1")
         with _serving(home):
@@ -59,17 +59,16 @@ def demo(invocation: Invocation, *, users: int) -> None:
 class _Commands:
     """Runs commands of this program as processes, showing each as somebody would type it."""
 
-    def __init__(self, home: Path, *, quiet: bool) -> None:
+    def __init__(self, home: Path, invocation: Invocation) -> None:
         self._environment = _environment(home)
-        self._quiet = quiet
+        self._invocation = invocation
+        self._options = [*(["--json"] if invocation.as_json else []), *(["-q"] if invocation.quiet else [])]
 
     def __call__(self, *arguments: str, head: int | None = None) -> None:
         """Run one command; with `head`, show only so many lines of what it prints."""
-        if not self._quiet:
-            shown = f" | head -{head}" if head else ""
-            click.echo(click.style(f"\n$ training-reset {shlex.join(arguments)}{shown}", bold=True), err=True)
+        self._invocation.say(f"\n$ training-reset {shlex.join(arguments)}{f' | head -{head}' if head else ''}")
         process = subprocess.run(
-            [*_PROGRAM, *arguments],
+            [*_PROGRAM, *self._options, *arguments],
             env=self._environment,
             stdout=subprocess.PIPE if head else None,
             text=True,
@@ -78,7 +77,7 @@ class _Commands:
         if head:
             lines = process.stdout.splitlines()
             click.echo("\n".join(lines[:head]))
-            click.echo(f"… {max(0, len(lines) - head):,} more lines", err=True)
+            self._invocation.say(f"… {max(0, len(lines) - head):,} more lines")
         if process.returncode:
             raise click.ClickException(f"{shlex.join(arguments)} ended with exit code {process.returncode}")
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import click
 import redis
@@ -17,6 +18,7 @@ from jobs.store import lease_rows
 from jobs.store.version import SCHEMA_VERSION, require_schema
 from worker.configuration import QUEUE, redis_url
 
+_PREFIX = "TRAINING_RESET_"
 _OLDEST_REDIS = (6, 2)
 
 
@@ -39,7 +41,8 @@ class Unwell(click.ClickException):
 @pass_invocation
 def doctor(invocation: Invocation) -> None:
     """Check every dependency and setting, a line each, with the mend for what fails."""
-    findings = [finding for check in (_home, _database, _broker, _workers) for finding in _run(check, invocation)]
+    checks = (_versions, _settings, _home, _database, _broker, _workers)
+    findings = [finding for check in checks for finding in _run(check, invocation)]
     for finding in findings:
         if invocation.as_json:
             print_json({"check": finding.check, "ok": not finding.mend, "found": finding.found, "mend": finding.mend})
@@ -66,6 +69,20 @@ def _run(check: Check, invocation: Invocation) -> Iterator[Finding]:
         yield Finding(name, first_line(error), "check the database's own log")
     except (RedisError, OSError, ValueError) as error:
         yield Finding(name, f"{type(error).__name__}: {error}", "check the broker's URL and that it runs")
+
+
+def _versions(_: Invocation) -> Iterator[Finding]:
+    names = ("training-reset", "celery", "kombu", "redis", "sqlalchemy")
+    yield Finding("versions", ", ".join(f"{name} {version(name)}" for name in names))
+
+
+def _settings(invocation: Invocation) -> Iterator[Finding]:
+    known = {f"{_PREFIX}{name.upper()}" for name in type(invocation.settings).model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    given = sorted(f"{_PREFIX}{name.upper()}" for name in invocation.settings.model_fields_set)
+    yield Finding("settings", f"{', '.join(given)} given" if given else "all at their defaults")
+    if unknown:
+        yield Finding("settings", f"{', '.join(unknown)} is no setting", "correct its name; see docs/settings.md")
 
 
 def _home(invocation: Invocation) -> Iterator[Finding]:
@@ -103,12 +120,12 @@ def _broker(invocation: Invocation) -> Iterator[Finding]:
                 yield Finding("broker", "the embedded broker does not run", "start it with 'training-reset up'")
                 return
             raise error from None
-        version = str(info.get("redis_version", "0"))
+        release = str(info.get("redis_version", "0"))
         queued = client.llen(f"training-reset:{QUEUE}")
         yield Finding(
             "broker",
-            f"{info.get('server_name', 'redis')} {version}, {queued} messages waiting",
-            _old(version),
+            f"{info.get('server_name', 'redis')} {release}, {queued} messages waiting",
+            _old(release),
         )
         policy = str(info.get("maxmemory_policy"))
         keeps = policy == "noeviction"
@@ -125,12 +142,13 @@ def _broker(invocation: Invocation) -> Iterator[Finding]:
         )
 
 
-def _old(version: str) -> str | None:
-    parts = tuple(int(part) for part in version.split(".")[:2])
+def _old(release: str) -> str | None:
+    parts = tuple(int(part) for part in release.split(".")[:2])
     return None if parts >= _OLDEST_REDIS else "Celery needs Redis 6.2 or Valkey; upgrade it"
 
 
 def _workers(invocation: Invocation) -> Iterator[Finding]:
+    require_schema(invocation.database)
     with invocation.database.read() as connection:
         alive = lease_rows.living_workers(connection)
     mend = None if alive else "start one with 'training-reset up' or 'training-reset worker'"

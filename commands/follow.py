@@ -55,6 +55,7 @@ def list_jobs(invocation: Invocation, *, states: tuple[str, ...], mine: bool, li
             )
             for status in found
         ),
+        cut="reason",
     )
 
 
@@ -97,6 +98,7 @@ def report(invocation: Invocation, *, job: int, form: str, output: Path | None) 
             writer.writerows(lines)
         else:
             file.write(status_text(head) + "\n\n")
+            file.write(_HEADINGS)
             for line in lines:
                 file.write(_text(line))
     if output is not None:
@@ -129,9 +131,12 @@ class NotAsReported(click.ClickException):
     exit_code = 1
 
 
+_HEADINGS = f"{'user_id':>10}  {'login':<20}  {'outcome':<11}  attempts  chapters  courses  error\n"
+
+
 def _text(line: dict[str, object]) -> str:
     who = f"{line['user_id']:>10}  {line['login'] or '(gone)':<20}"
-    rows = "  ".join(f"{line[name]:>6}" for name in REPORT_COLUMNS[3:6])
+    rows = f"{line['attempts_erased']:>8}  {line['chapters_reset']:>8}  {line['courses_reset']:>7}"
     return f"{who}  {line['outcome'] or 'not reached':<11}  {rows}  {line['error'] or ''}".rstrip() + "\n"
 
 

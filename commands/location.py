@@ -76,4 +76,5 @@ def list_users(
     print_table(
         ("id", "login", "name", "location", "access"),
         ((user.id, user.login, user.name, user.location_id, user.access.value) for user in found),
+        cut="name",
     )

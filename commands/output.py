@@ -1,17 +1,19 @@
 """How data is printed: JSON objects for programs, plain tables for people."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import click
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 
 from jobs.following import JobStatus, ReportLine
-from jobs.model import Rows
+from jobs.model import Kind, Rows
 from jobs.records.people import Location
+from jobs.scope import PRIORITIES
 from jobs.submission import Preview
 
 
@@ -25,25 +27,29 @@ def json_line(value: Mapping[str, object]) -> str:
     return json.dumps(value, ensure_ascii=False, default=_plain)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table without frames on stdout, uncut where nobody's terminal limits it."""
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    screen = console()
-    with screen.capture() as printed:  # rich itself would end the program when nobody reads any more
-        screen.print(table)
-    click.echo(printed.get(), nl=False)
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, cut: str | None = None) -> None:
+    """Print a plain table on stdout.
+
+    Args:
+        columns: the headings.
+        rows: the cells; None is left empty.
+        cut: the column that is shortened where a terminal is too narrow; the others never are.
+
+    """
+    cells = [list(columns), *(["" if value is None else str(value) for value in row] for row in rows)]
+    widths = [max(cell_len(row[place]) for row in cells) for place in range(len(columns))]
+    if cut is not None and sys.stdout.isatty():
+        place = columns.index(cut)
+        room = Console().width - sum(widths) + widths[place] - 2 * (len(columns) - 1)
+        widths[place] = max(len(cut), min(widths[place], room))
+    for row in cells:
+        line = (set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(line).rstrip())
 
 
-def console() -> Console:
-    """Give the terminal of stdout, or an endless line where it is none."""
-    return Console(width=None if sys.stdout.isatty() else _ENDLESS, highlight=False, markup=False)
-
-
-_ENDLESS = 10_000
+def may_draw() -> bool:
+    """Tell whether progress may be drawn live: at a terminal, and unless `NO_COLOR` is set."""
+    return sys.stdout.isatty() and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def location_object(location: Location | None) -> dict[str, object] | None:
@@ -87,12 +93,16 @@ def preview_text(preview: Preview) -> str:
         f"  chapters  {rows.chapters_reset:,} reset",
         f"  courses   {rows.courses_reset:,} reset",
     ]
-    if preview.cutoff is not None:
-        word = "completed before" if preview.kind.value == "training" else "idle since"
-        lines.append(f"  filter    {word} {time_text(preview.cutoff)}")
+    lines += [_cutoff_line(preview.kind, preview.cutoff)] if preview.cutoff else []
     return "\n".join([*lines, *(f"  note      {note}" for note in preview.notes)])
 
 
+def _cutoff_line(kind: Kind, cutoff: datetime) -> str:
+    words = "completed before" if kind is Kind.TRAINING else "idle since"
+    return f"  filter    {words} {time_text(cutoff)}"
+
+
+PRIORITY_NAMES = {level: name for name, level in PRIORITIES.items()}
 KIND_NAMES = {"training": "[203] Reset training data", "in_progress": '[204] Reset "In Progress" data'}
 
 
@@ -128,6 +138,10 @@ def status_object(status: JobStatus) -> dict[str, object]:
         },
         "users_per_second": status.users_per_second,
         "eta_seconds": status.eta_seconds,
+        "cutoff": job.cutoff,
+        "priority": PRIORITY_NAMES[job.priority],
+        "max_rate": job.max_rate,
+        "not_before": job.not_before,
     }
 
 
@@ -148,8 +162,11 @@ def status_text(status: JobStatus) -> str:
         f"  chunks    {totals.chunks_done:,} done, {totals.chunks_in_flight:,} in flight",
         f"  retried   {totals.chunks_retried:,} times",
         f"  speed     {status.users_per_second:,.1f} users a second, time left {left}",
+        f"  priority  {PRIORITY_NAMES[job.priority]}",
         f"  created   {time_text(job.created_at)}",
     ]
+    lines += [_cutoff_line(job.kind, job.cutoff)] if job.cutoff else []
+    lines += [f"  rate      at most {job.max_rate:g} users a second"] if job.max_rate else []
     lines += [f"  started   {time_text(job.started_at)}"] if job.started_at else []
     lines += [f"  finished  {time_text(job.finished_at)}"] if job.finished_at else []
     return "\n".join(lines)

@@ -1,6 +1,5 @@
 """`records import|export|generate|show|verify`: the training records themselves."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,7 +9,7 @@ import click
 from rich.console import Console
 
 from commands.context import Invocation, pass_invocation
-from commands.output import print_json, print_table, time_text
+from commands.output import may_draw, print_json, print_table, time_text
 from jobs.recordkeeping import RecordKeeping
 from jobs.records.show import UserRecords
 
@@ -86,7 +85,7 @@ def verify(invocation: Invocation) -> None:
 @contextmanager
 def _live(invocation: Invocation) -> Iterator[Callable[[str, int], None]]:
     """Show how far an import is, in one line that changes; nothing where there is no terminal."""
-    if invocation.quiet or not sys.stderr.isatty():
+    if invocation.quiet or not may_draw():
         yield lambda _table, _rows: None
         return
     with Console(stderr=True).status("importing") as line:

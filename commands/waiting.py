@@ -1,6 +1,5 @@
 """After a submit: send the work on its way, and wait for its end or show its progress."""
 
-import sys
 import time
 from typing import Any
 
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from commands.context import Invocation
-from commands.output import print_json, status_object, status_text
+from commands.output import may_draw, print_json, status_object, status_text
 from jobs.dispatch import PublishFailed
 from jobs.errors import Conflict, TrainingResetError
 from jobs.following import JobStatus
@@ -57,7 +56,7 @@ def follow(invocation: Invocation, job_id: int, *, draw: bool) -> None:
         raise Conflict(f"job {job_id} is {status.job.state.value} ({why}); it was not waited for any longer")
     if status.job.state is not JobState.SUCCEEDED:
         raise JobEndedBadly(
-            f"job {job_id} ended as {status.job.state.value}; 'training-reset job report {job_id}' says why"
+            f"job {job_id} ended as {status.job.state.value}; 'training-reset job report {job_id}' names every user"
         )
 
 
@@ -106,7 +105,7 @@ def _hint(invocation: Invocation, status: JobStatus) -> None:
 
 def _watch(invocation: Invocation, job_id: int) -> JobStatus:
     """Draw a bar at a terminal; elsewhere print a line whenever the job moved on."""
-    if not sys.stderr.isatty() or invocation.quiet:
+    if invocation.quiet or not may_draw():
         return _watch_by_lines(invocation, job_id)
     columns = (
         TextColumn("job {task.fields[job]} {task.fields[state]}"),

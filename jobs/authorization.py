@@ -22,9 +22,7 @@ def location_of(actor: Actor, wanted: int | Everywhere | None, standing: int | N
         return current
     if actor.access is not Access.SUPER_USER and wanted != actor.location_id:
         which = "all locations are" if wanted == "all" else f"location {wanted} is"
-        raise NotPermitted(
-            f"{which} not yours, {actor.login}; leave --location out to act at your own ({actor.location_id})"
-        )
+        raise NotPermitted(f"{which} not yours, {actor.login}; you act at your own location, {actor.location_id}")
     return None if wanted == "all" else wanted
 
 
@@ -37,8 +35,8 @@ def require_administrator(actor: Actor) -> None:
     """
     if actor.access is Access.LEARNER:
         raise NotPermitted(
-            f"{actor.login} is a learner, and learners reset only their own records; "
-            "use 'training-reset me reset-in-progress'"
+            f"{actor.login} is a learner, and this is for administrators; "
+            "a learner resets its own records with 'training-reset me reset-in-progress'"
         )
 
 

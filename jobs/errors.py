@@ -14,7 +14,7 @@ branch its exit code; nothing below it knows of exit codes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class TrainingResetError(Exception):
@@ -38,6 +38,14 @@ class InputRefused(TrainingResetError):
     """The request names something unknown or says too little; nothing was done."""
 
     code = "input_refused"
+
+
+def joined(refusals: Sequence[InputRefused]) -> InputRefused:
+    """Make one refusal of several, so that everything that is wrong is said at once."""
+    if len(refusals) == 1:
+        return refusals[0]
+    data = {name: value for refusal in refusals for name, value in refusal.data.items()}
+    return InputRefused("; ".join(refusal.message for refusal in refusals), data)
 
 
 class RecordsRefused(InputRefused):

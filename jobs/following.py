@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from jobs.authorization import may_see
 from jobs.database import read_now
 from jobs.errors import NotFound
-from jobs.model import Actor, Job, Outcome, Rows
+from jobs.model import Access, Actor, Job, Outcome, Rows
 from jobs.progress import Totals, eta_seconds, users_per_second
 from jobs.records.people import Location, list_locations, logins_of
 from jobs.schema import MAX_ID
@@ -47,9 +47,16 @@ def find_visible_job(connection: Connection, actor: Actor, job_id: int) -> Job:
 
     """
     job = job_rows.find_job(connection, job_id) if 0 < job_id <= MAX_ID else None
-    if job is None or not may_see(actor, job):
+    if job is None or not is_visible(connection, actor, job):
         raise NotFound(f"no job has the id {job_id}; 'training-reset job list' names them")
     return job
+
+
+def is_visible(connection: Connection, actor: Actor, job: Job) -> bool:
+    """Tell whether a job exists for this actor; for a learner, only if it is about nobody else."""
+    if actor.access is Access.LEARNER and not job_rows.is_only_about(connection, job.id, actor.id):
+        return False
+    return may_see(actor, job)
 
 
 def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:

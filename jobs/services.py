@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs import authorization
 from jobs.database import Database
-from jobs.following import JobStatus, ReportLine, find_visible_job, report_lines, statuses_of
+from jobs.following import JobStatus, ReportLine, find_visible_job, is_visible, report_lines, statuses_of
 from jobs.model import Access, Actor, Job, JobState, Kind
 from jobs.records.content import resolve_content
 from jobs.records.people import (
@@ -184,7 +184,7 @@ class Administration:
                 location_id=actor.location_id if actor.access is Access.ADMIN else None,
                 limit=limit,
             )
-            return statuses_of(connection, found)
+            return statuses_of(connection, [job for job in found if is_visible(connection, actor, job)])
 
     def report(self, job_id: int) -> Iterator[ReportLine]:
         """Give every user of a job with its outcome, in the order of the job.

@@ -45,7 +45,7 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
 
 def not_before_reason(moment: datetime) -> str:
     """Say why a job holds that is to begin later."""
-    return f"not before {moment.isoformat()}"
+    return f"not before {moment.isoformat().replace('+00:00', 'Z')}"
 
 
 def _complete(connection: Connection, job: Job) -> bool:

@@ -87,6 +87,8 @@ class Steering:
     def retry(self, job_id: int, options: JobOptions) -> Job:
         """Record a new job for the failed and never reached users of one that has ended, on the same content.
 
+        Users who have left the location since are left out.
+
         Raises:
             Conflict: it has not ended, or every user was treated.
 
@@ -97,15 +99,16 @@ class Steering:
             if not job.state.ended:
                 raise Conflict(f"job {job.id} is {job.state.value}; cancel it, or wait for its end, before a retry")
             missed = [line.user_id for line in report_lines(connection, job) if line.outcome in (None, Outcome.FAILED)]
-            if not missed:
-                raise Conflict(f"job {job.id} treated every user; there is nobody to retry")
             location = None if job.location_id is None else find_location(connection, job.location_id)
+            targets = users_among(connection, missed, location) if missed else None
+            if targets is None:
+                raise Conflict(f"job {job.id} left nobody out who is still there; there is nobody to retry")
             resolved = Resolved(
                 actor=actor,
                 request=ResetRequest(kind=job.kind, location=job.location_id or "all", cutoff=job.cutoff),
                 location=location,
                 content=job_rows.load_content(connection, job.id),
-                targets=users_among(connection, missed),
+                targets=targets,
                 cutoff=job.cutoff,
             )
             pace = replace(

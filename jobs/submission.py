@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from jobs.database import read_now
-from jobs.errors import Conflict
+from jobs.errors import Conflict, InputRefused, joined
 from jobs.model import Access, Actor, Content, Job, JobState, Kind, Rows
 from jobs.records.content import resolve_content
 from jobs.records.engine import ResetEngine
@@ -72,14 +72,24 @@ def resolve(connection: Connection, actor: Actor, request: ResetRequest, locatio
         InputRefused: naming every id that is unknown, of another kind or elsewhere.
 
     """
-    content = resolve_content(connection, request.content)
-    targets = resolve_users(
-        connection,
-        request.users,
-        location,
-        request.content.content_roles,
-        names_other_locations=actor.access is Access.SUPER_USER,
-    )
+    refusals: list[InputRefused] = []
+    content = targets = None
+    try:
+        content = resolve_content(connection, request.content)
+    except InputRefused as refused:
+        refusals.append(refused)
+    try:
+        targets = resolve_users(
+            connection,
+            request.users,
+            location,
+            request.content.content_roles,
+            names_other_locations=actor.access is Access.SUPER_USER,
+        )
+    except InputRefused as refused:
+        refusals.append(refused)
+    if content is None or targets is None:
+        raise joined(refusals)
     return Resolved(
         actor=actor,
         request=request,
@@ -180,7 +190,7 @@ def find_earlier(connection: Connection, actor: Actor, request: ResetRequest, op
 
 
 def _notes(connection: Connection, resolved: Resolved) -> Iterator[str]:
-    roles = resolved.request.content.content_roles
+    roles = set(resolved.request.content.content_roles)
     if resolved.location is None:
         yield "This is about the users of ALL locations."
     if len(roles) > 1:

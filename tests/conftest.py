@@ -19,14 +19,14 @@ from jobs.database import Database
 from jobs.store.migrate import upgrade
 from worker.embedded import EmbeddedBroker
 
-POSTGRES_URL = "TRAINING_RESET_TEST_POSTGRES_URL"
-BROKER_URL = "TRAINING_RESET_TEST_BROKER_URL"
+POSTGRES_URL = "TEST_POSTGRES_URL"
+BROKER_URL = "TEST_BROKER_URL"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
     for name in list(os.environ):
-        if name.startswith("TRAINING_RESET_") and not name.startswith("TRAINING_RESET_TEST_"):
+        if name.startswith("TRAINING_RESET_"):
             del os.environ[name]
 
 

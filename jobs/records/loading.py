@@ -59,7 +59,7 @@ def begin_loading(connection: Connection, *, replace: bool) -> None:
     for table in RECORD_FORMAT:
         if connection.execute(select(exists().select_from(table))).scalar_one():
             raise Conflict(
-                f"the database already holds records (table {table.name}); replace them, or use an empty database",
+                f"the database already holds records ({table.name}); use an empty one, or import with --replace",
                 {"table": table.name},
             )
 

@@ -129,17 +129,29 @@ def resolve_users(
     return targets
 
 
-def users_among(connection: Connection, user_ids: Collection[int]) -> Targets:
-    """Give those of the users who still exist, wherever they are now."""
+def users_among(connection: Connection, user_ids: Collection[int], location: Location | None) -> Targets | None:
+    """Give those of the users who are still at the location (None: anywhere), or None if nobody is."""
     users, sets = tables.users.c, id_sets(connection.dialect.name)
-    return Targets(select(users.id).where(sets.among(users.id, "ids")), sets.parameters("ids", user_ids))
+    query = select(users.id).where(sets.among(users.id, "ids"))
+    if location is not None:
+        query = query.where(users.location_id == location.id)
+    targets = Targets(query, sets.parameters("ids", user_ids))
+    return targets if connection.execute(query.limit(1), targets.parameters).first() else None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A user that was named: the word that named it, and where it is."""
+
+    word: str
+    location_id: int
 
 
 @dataclass(frozen=True)
 class _Named:
-    """Users looked up by id or login: id → location id, and the words that found nobody."""
+    """Users looked up by id or login, by id; and the words that found nobody."""
 
-    found: dict[int, int]
+    found: dict[int, _Found]
     missing: tuple[str, ...]
 
     @property
@@ -147,18 +159,18 @@ class _Named:
         return self.found.keys()
 
     def refuse_missing(self, connection: Connection, location: Location | None, *, names_other_locations: bool) -> None:
-        elsewhere = {} if location is None else {u: at for u, at in self.found.items() if at != location.id}
+        elsewhere = {} if location is None else {u: f for u, f in self.found.items() if f.location_id != location.id}
         if not self.missing and not elsewhere:
             return
         where = "" if location is None else f" at {location.name}"
-        absent = [*self.missing, *([] if names_other_locations else map(str, sorted(elsewhere)))]
+        absent = [*self.missing, *([] if names_other_locations else (found.word for found in elsewhere.values()))]
         sentences = [f"no user{where} is called {_listed(absent)}"] if absent else []
         data: dict[str, object] = {"unknown_users": absent}
         if elsewhere and names_other_locations:
             names = _location_names(connection)
-            told = [f"{user} ({names[elsewhere[user]]})" for user in sorted(elsewhere)]
+            told = [f"{found.word} ({names[found.location_id]})" for _, found in sorted(elsewhere.items())]
             sentences.append(f"not{where}: {_listed(told)}")
-            data["users_elsewhere"] = {str(user): at for user, at in sorted(elsewhere.items())}
+            data["users_elsewhere"] = {str(user): found.location_id for user, found in sorted(elsewhere.items())}
         raise InputRefused(f"{'; '.join(sentences)}; correct the users or the location", data)
 
 
@@ -184,7 +196,9 @@ def _find_named(connection: Connection, ids: Collection[int], logins: Collection
         for start in range(0, len(names), _BATCH)
         for row in connection.execute(query.where(users.login.in_(names[start : start + _BATCH])))
     ]
-    found = {row[0]: row[2] for row in [*by_id, *by_login]}
+    found = {row[0]: _Found(row[1], row[2]) for row in by_login} | {
+        row[0]: _Found(str(row[0]), row[2]) for row in by_id
+    }
     missing_ids = sorted(set(ids) - found.keys())
     missing_logins = sorted(set(logins) - {row[1] for row in by_login})
     return _Named(found, (*map(str, missing_ids), *missing_logins))

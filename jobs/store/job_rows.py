@@ -91,6 +91,12 @@ def load_targets(connection: Connection, job_id: int, first: int, last: int) -> 
     return list(connection.execute(query).scalars())
 
 
+def is_only_about(connection: Connection, job_id: int, user_id: int) -> bool:
+    """Tell whether a job has no other target than this user."""
+    others = select(job_targets.c.ordinal).where(job_targets.c.job_id == job_id, job_targets.c.user_id != user_id)
+    return connection.execute(others.limit(1)).first() is None
+
+
 def find_job(connection: Connection, job_id: int) -> Job | None:
     """Read a job."""
     row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()

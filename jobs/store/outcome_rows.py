@@ -7,14 +7,17 @@ unchanged. So they commit with the reset itself, take little room, and outlive t
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.engine import Row
 
+from jobs.database import read_now
 from jobs.model import ChunkState, Rows
 from jobs.progress import Totals
 from jobs.store.tables import chunks
+
+_RECENT = timedelta(seconds=30)
 
 
 def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float]]:
@@ -34,7 +37,8 @@ def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[t
 def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Totals]:
     """Sum up the chunks of each job."""
     c, done = chunks.c, chunks.c.state == ChunkState.DONE.value
-    sizes = select(c.last_ordinal - c.first_ordinal + 1).where(c.job_id == bindparam("sized"))
+    users, recent = c.last_ordinal - c.first_ordinal + 1, c.done_at >= read_now(connection) - _RECENT
+    sizes = select(users).where(c.job_id == bindparam("sized"))
     query = (
         select(
             c.job_id,
@@ -47,6 +51,8 @@ def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Tot
             func.count().filter(done).label("chunks_done"),
             func.count().filter(~done).label("in_flight"),
             func.sum(c.retries + c.losses).label("retried"),
+            func.sum(users).filter(recent).label("recent_users"),
+            func.min(c.claimed_at).filter(recent).label("recent_since"),
         )
         .where(c.job_id.in_(job_ids))
         .group_by(c.job_id)
@@ -121,4 +127,6 @@ def _totals(row: Row, size: int) -> Totals:  # type: ignore[type-arg]
         chunks_in_flight=row.in_flight,
         chunks_retried=row.retried,
         chunk_size=size,
+        recent_users=row.recent_users or 0,
+        recent_since=row.recent_since,
     )

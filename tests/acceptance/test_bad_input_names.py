@@ -100,8 +100,18 @@ def test_a_request_for_nothing_or_nobody_is_refused(
 
 def test_a_super_user_is_told_where_users_are_who_are_not_at_the_location(program: Program) -> None:
     named = ("--user", "11,cleo,3")
-    refused = program.refuses("--json", *EVERYTHING, *named, code=3, says=("3 (Beta)", "21 (Beta)"))
+    refused = program.refuses("--json", *EVERYTHING, *named, code=3, says=("3 (Beta)", "cleo (Beta)"))
     assert refused.error["users_elsewhere"] == {"3": 2, "21": 2}
+
+
+def test_an_administrator_hears_of_users_elsewhere_only_the_word_that_it_gave(program: Program) -> None:
+    refused = program.refuses("--json", *EVERYTHING, "--user", "cleo", actor="admin.alpha", code=3, says=("cleo",))
+    assert refused.error["unknown_users"] == ["cleo"]
+    assert "21" not in refused.err
+
+
+def test_wrong_users_and_wrong_content_are_named_at_once(program: Program) -> None:
+    program.refuses("preview", "training", "--user", "29", "--course", "9999", code=3, says=("29", "9999"))
 
 
 def test_an_administrator_is_not_told_whether_users_exist_elsewhere(program: Program) -> None:

@@ -31,18 +31,39 @@ def ended_job(sqlite_database_url: str) -> dict[str, str]:
     }
 
 
-def test_a_bar_is_drawn_at_a_terminal_and_the_data_goes_to_stdout(ended_job: dict[str, str]) -> None:
+def test_a_bar_is_drawn_at_a_terminal(ended_job: dict[str, str]) -> None:
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", watch_at_a_terminal(ended_job))
+    assert "job 1 succeeded" in drawn
+    assert "━" in drawn
+    assert "40/40 users" in drawn
+    assert '{"id": 1, "kind": "training", "state": "succeeded"' in drawn
+
+
+def test_nothing_is_drawn_where_no_color_is_set(ended_job: dict[str, str]) -> None:
+    shown = watch_at_a_terminal(ended_job | {"NO_COLOR": "1"})
+    assert shown.startswith("job 1 succeeded: 40 of 40 users")
+    assert "\x1b" not in shown
+
+
+def test_nothing_is_drawn_where_the_data_goes_elsewhere(ended_job: dict[str, str]) -> None:
     screen, terminal = pty.openpty()
     watching = subprocess.run(
         [PROGRAM, "--json", "job", "watch", "1"], env=ended_job, stdout=subprocess.PIPE, stderr=terminal, check=False
     )
     os.close(terminal)
-    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read_all(screen))
     assert watching.returncode == 0
-    assert "job 1 succeeded" in drawn
-    assert "━" in drawn
-    assert "40/40 users" in drawn
+    assert "\x1b" not in read_all(screen)
     assert watching.stdout.startswith(b'{"id": 1, "kind": "training", "state": "succeeded"')
+
+
+def watch_at_a_terminal(environment: dict[str, str]) -> str:
+    screen, terminal = pty.openpty()
+    watching = subprocess.run(
+        [PROGRAM, "--json", "job", "watch", "1"], env=environment, stdout=terminal, stderr=terminal, check=False
+    )
+    os.close(terminal)
+    assert watching.returncode == 0
+    return read_all(screen)
 
 
 def test_without_a_terminal_progress_is_told_in_plain_lines(ended_job: dict[str, str]) -> None:

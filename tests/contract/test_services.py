@@ -459,7 +459,7 @@ def test_a_status_counts_what_is_done_and_what_is_in_flight(small: Database) -> 
 def test_a_job_for_later_holds_and_says_until_when(small: Database) -> None:
     job = job_of(small, submit(small, not_before=TOMORROW))
     assert job.state is JobState.HOLDING
-    assert job.state_reason == f"not before {TOMORROW.isoformat()}"
+    assert job.state_reason == f"not before {TOMORROW.isoformat().replace('+00:00', 'Z')}"
     assert job.not_before == TOMORROW
     before = dump(small)
     assert work(small) == []

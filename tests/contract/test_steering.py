@@ -378,7 +378,6 @@ def test_a_retry_resets_the_frozen_content_whatever_became_of_roles_and_courses(
         connection.execute(delete(tables.content_role_courses))
         connection.execute(insert(tables.content_role_courses), [{"content_role_id": 31, "course_id": 102}])
         connection.execute(delete(tables.course_chapters).where(tables.course_chapters.c.chapter_id == 1002))
-        connection.execute(update(tables.users).where(tables.users.c.id == 12).values(location_id=2))
     again = retried(small, job)
     assert again.cutoff == job_of(small, job).cutoff == datetime(2027, 3, 1, tzinfo=UTC)
     assert list(outcomes(small, again.id)) == [11, 12]
@@ -406,6 +405,33 @@ def test_a_retry_leaves_out_users_who_are_gone(small: Database, job: int) -> Non
     assert list(outcomes(small, retried(small, job).id)) == [user for user in AT_NORTH if user != 14]
 
 
+def test_a_retry_leaves_out_users_who_have_left_the_location(small: Database, job: int) -> None:
+    steering(small).cancel(job)
+    with small.write() as connection:
+        connection.execute(update(tables.users).where(tables.users.c.id == 12).values(location_id=2))
+    assert list(outcomes(small, retried(small, job).id)) == [user for user in AT_NORTH if user != 12]
+
+
+def test_a_retry_with_nobody_left_is_refused(small: Database) -> None:
+    job = submit(small, of_users([14]))
+    steering(small).cancel(job)
+    with small.write() as connection:
+        connection.execute(delete(tables.users).where(tables.users.c.id == 14))
+    with pytest.raises(Conflict, match=f"job {job} left nobody out who is still there"):
+        retried(small, job)
+
+
+def test_who_became_a_learner_neither_sees_nor_steers_the_jobs_that_it_submitted_about_others(
+    small: Database, job: int
+) -> None:
+    set_job(small, job, actor_id=11, actor_login="ada")
+    demoted = Administration(small, "ada")
+    for call in (demoted.status, steering(small, "ada").cancel, lambda job: list(demoted.report(job))):
+        with pytest.raises(NotFound):
+            call(job)
+    assert demoted.jobs() == []
+
+
 @pytest.mark.parametrize("before", [*UNFINISHED, "pausing", "paused", "cancelling"])
 def test_a_job_that_has_not_ended_cannot_be_retried(small: Database, job: int, before: str) -> None:
     put(small, job, before)
@@ -415,7 +441,7 @@ def test_a_job_that_has_not_ended_cannot_be_retried(small: Database, job: int, b
 
 def test_a_job_that_treated_every_user_cannot_be_retried(small: Database, job: int) -> None:
     work(small)
-    with pytest.raises(Conflict, match=f"job {job} treated every user; there is nobody to retry"):
+    with pytest.raises(Conflict, match=f"job {job} left nobody out who is still there; there is nobody to retry"):
         retried(small, job)
 
 
