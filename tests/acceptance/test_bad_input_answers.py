@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from tests.acceptance.program import PROGRAM, Program
+from tests.installation import eventually
 
 SUBMIT = ("--json", "submit", "training", "--all-content", "--all-users", "--reason", "a test")
 PROMPT = re.compile(r"users\? \[y/N\]: ")
@@ -42,10 +44,12 @@ class Terminal:
         os.close(keyboard)
 
     def prompts(self, times: int) -> str:
-        """Wait until it has asked so many times in all, and give what it has shown."""
+        """Wait until it has asked so many times in all and waits for the answer; give what it has shown."""
         deadline = time.monotonic() + 30
         while len(PROMPT.findall(self._shown)) < times:
             assert self._read(deadline), self._shown
+        # Python overlooks a Ctrl-C that falls between its question and its waiting for the answer.
+        eventually(lambda: psutil.Process(self._process.pid).status() == psutil.STATUS_SLEEPING)
         return self._shown
 
     def answer(self, keys: str) -> None:
