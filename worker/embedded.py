@@ -76,11 +76,6 @@ def embedded_address(home: Path) -> EmbeddedAddress:
     return EmbeddedAddress(socket=path, directory=directory)
 
 
-def embedded_broker_url(home: Path) -> str:
-    """Give the URL that Celery needs for a data directory; see `embedded_address`."""
-    return embedded_address(home).kombu_url
-
-
 class _Answer(Enum):
     READY = "ready"
     LOADING = "loading"

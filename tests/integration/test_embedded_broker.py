@@ -13,7 +13,7 @@ import redis
 from kombu.connection import Connection
 
 from jobs.errors import BrokerUnavailable
-from worker.embedded import EmbeddedBroker, embedded_address, embedded_broker_url
+from worker.embedded import EmbeddedBroker, embedded_address
 
 USER = """
 import sys
@@ -119,11 +119,11 @@ def test_processes_that_start_at_once_share_one_server_and_the_last_one_stops_it
 
 
 def test_both_urls_lead_to_the_same_server_without_starting_it(home: Path, start_users: StartUsers) -> None:
-    assert embedded_broker_url(home) == embedded_address(home).kombu_url
+    address = embedded_address(home)
     assert not home.exists()
     start_users(1)
 
-    with Connection(embedded_broker_url(home)) as connection:  # type: ignore[no-untyped-call]
+    with Connection(address.kombu_url) as connection:  # type: ignore[no-untyped-call]
         queue = connection.SimpleQueue("letters")
         queue.put({"id": 1})
         queue.close()

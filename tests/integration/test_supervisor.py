@@ -21,10 +21,10 @@ import os, subprocess, sys, time
 from pathlib import Path
 from celery import Celery
 from jobs.settings import Settings
-from worker.embedded import embedded_broker_url
+from worker.embedded import embedded_address
 
 settings = Settings()
-app = Celery(broker=settings.broker_url or embedded_broker_url(settings.home))
+app = Celery(broker=settings.broker_url or embedded_address(settings.home).kombu_url)
 app.conf.update(task_default_queue="standin", broker_connection_retry_on_startup=True, task_acks_late=True)
 
 @app.task(name="wait")
