@@ -69,6 +69,8 @@ class Invocation:
         click.echo(f"warning: {text}", err=True)
 
 
+_SECRETS = ("RESULT_SECRET", "SMTP_URL")
+
 pass_invocation = click.make_pass_decorator(Invocation)
 
 
@@ -84,5 +86,6 @@ def load_settings(given: dict[str, object]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        told = f"TRAINING_RESET_{name}={shown(str(first['input']))!r}: " if name else ""
+        value = "" if name in _SECRETS else f"={shown(str(first['input']))!r}"
+        told = f"TRAINING_RESET_{name}{value}: " if name else ""
         raise InputRefused(f"{told}{first['msg'].removeprefix('Value error, ')}; correct the setting") from error

@@ -11,20 +11,11 @@ from typing import TextIO
 import click
 
 from commands.context import Invocation, pass_invocation
-from commands.output import (
-    KIND_NAMES,
-    REPORT_COLUMNS,
-    json_line,
-    location_name,
-    print_json,
-    print_table,
-    report_object,
-    status_object,
-    status_text,
-)
+from commands.output import REPORT_COLUMNS, print_json, print_table, report_object
 from commands.waiting import follow, print_status
 from jobs.errors import InputRefused
 from jobs.model import JobState
+from jobs.wording import KIND_NAMES, json_line, location_name, status_object, status_text
 
 
 @click.command("list")

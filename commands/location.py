@@ -3,9 +3,10 @@
 import click
 
 from commands.context import Invocation, pass_invocation
-from commands.output import location_object, print_json, print_table
+from commands.output import print_json, print_table
 from commands.words import LOCATION, Ids, flatten
 from jobs.records.people import Location
+from jobs.wording import location_object
 
 
 @click.group("location", short_help="Where you stand.")

@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 
 from commands.context import Invocation, pass_invocation
-from commands.output import may_draw, print_json, print_table, time_text
+from commands.output import may_draw, print_json, print_table
 from jobs.recordkeeping import RecordKeeping
 from jobs.records.show import UserRecords
+from jobs.wording import time_text
 
 
 class BrokenRecords(click.ClickException):

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from commands.context import Invocation, pass_invocation
+from commands.onresult import on_result_option
 from commands.output import preview_object, preview_text, print_json
 from commands.usersfile import read_users_file
 from commands.waiting import after_submit
@@ -69,6 +70,7 @@ job_options = _stack(
     ),
     click.option("--not-before", type=Moment(), help="Hold the job until then."),
     click.option("--idempotency-key", metavar="KEY", help="The same key and words give the same job."),
+    on_result_option,
     click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal."),
     click.option("--wait", is_flag=True, help="Return when the job has ended."),
     click.option("--watch", is_flag=True, help="Show its progress until it has ended."),
@@ -190,6 +192,7 @@ def _options(words: dict[str, Any]) -> JobOptions:
         chunk_size=None if size == "auto" else size,
         not_before=words["not_before"],
         idempotency_key=words["idempotency_key"],
+        on_result=words["on_result"],
     )
     options.check()
     return options

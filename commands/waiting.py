@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from commands.context import Invocation
-from commands.output import may_draw, print_json, status_object, status_text
+from commands.output import may_draw, print_json
 from jobs.dispatch import PublishFailed
 from jobs.errors import Conflict, TrainingResetError
 from jobs.following import JobStatus
 from jobs.model import Job, JobState
+from jobs.wording import status_object, status_text
 
 _POLL_SECONDS = 0.2
 _HINT_AFTER_SECONDS = 3.0

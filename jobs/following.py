@@ -7,25 +7,27 @@ from sqlalchemy import Connection
 
 from jobs.authorization import may_see
 from jobs.database import read_now
+from jobs.delivery import Delivery
 from jobs.errors import NotFound
 from jobs.model import Access, Actor, Job, Outcome, Rows
 from jobs.progress import Totals, eta_seconds, users_per_second
 from jobs.records.people import Location, list_locations, logins_of
 from jobs.schema import MAX_ID
-from jobs.store import job_rows, outcome_rows
+from jobs.store import delivery_rows, job_rows, outcome_rows
 
 _PAGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job, how far it is and how fast it goes."""
+    """A job, how far it is, how fast it goes, and who is told of its end."""
 
     job: Job
     location: Location | None
     totals: Totals
     users_per_second: float
     eta_seconds: int | None
+    deliveries: tuple[Delivery, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,9 @@ def is_visible(connection: Connection, actor: Actor, job: Job) -> bool:
 def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:
     """Give each job with the sums over its chunks."""
     now = read_now(connection)
-    totals = outcome_rows.totals_of(connection, [job.id for job in jobs]) if jobs else {}
+    ids = [job.id for job in jobs]
+    totals = outcome_rows.totals_of(connection, ids) if jobs else {}
+    deliveries = delivery_rows.deliveries_of(connection, ids)
     names = {location.id: location for location in list_locations(connection)}
     return [
         JobStatus(
@@ -71,6 +75,7 @@ def statuses_of(connection: Connection, jobs: list[Job]) -> list[JobStatus]:
             totals=(sums := totals.get(job.id, Totals())),
             users_per_second=users_per_second(job, sums, now),
             eta_seconds=eta_seconds(job, sums, now),
+            deliveries=deliveries.get(job.id, ()),
         )
         for job in jobs
     ]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from jobs.errors import InputRefused
 from jobs.model import Kind
+from jobs.targets import check_targets
 
 Everywhere = Literal["all"]
 Cutoff = datetime | timedelta
@@ -107,7 +108,12 @@ class ResetRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """How a job runs, apart from what it resets."""
+    """How a job runs, apart from what it resets.
+
+    Attributes:
+        on_result: the targets that its result is sent to when it has ended.
+
+    """
 
     reason: str
     priority: int = 1
@@ -115,9 +121,10 @@ class JobOptions:
     chunk_size: int | None = None
     not_before: datetime | None = None
     idempotency_key: str | None = None
+    on_result: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse a blank reason and numbers out of range.
+        """Refuse a blank reason, numbers out of range and targets that nothing can be sent to.
 
         Raises:
             InputRefused: naming the value.
@@ -135,6 +142,7 @@ class JobOptions:
             raise InputRefused(
                 "the idempotency key is blank; give --idempotency-key a word of your own or leave it out"
             )
+        check_targets(self.on_result)
 
 
 MAX_CHUNK_SIZE = 10_000

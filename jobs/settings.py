@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Self
 
 from platformdirs import user_data_path
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.signing import read_secrets
+
 _BROKER_URL = re.compile(r"rediss?://([^@/]*@)?([^:@/?#]*|\[[^]]*\])(:\d{1,5})?(/\d*)?(\?.*)?$|redis\+socket:///.+")
+
+_SMTP_URL = re.compile(r"smtps?://([^@/:?#\s]+:[^@/?#\s]*@)?([^@:/?#\s]+|\[[^]\s]+\])(:\d{1,5})?/?$")
 
 
 class Settings(BaseSettings):
     """The settings of one process; the environment gives what the caller does not."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAINING_RESET_", env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="TRAINING_RESET_", env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     home: Path = Field(default_factory=lambda: user_data_path("training-reset"))
     database_url: str | None = None
@@ -47,6 +53,14 @@ class Settings(BaseSettings):
     worker_max_tasks_per_child: int = Field(default=1000, ge=1)
     worker_max_memory_kib: int = Field(default=400_000, ge=1)
 
+    result_secret: SecretStr | None = None
+    result_timeout_seconds: float = Field(default=15, gt=0)
+    result_retry_seconds: float = Field(default=10, gt=0)
+    result_retry_max_seconds: float = Field(default=3600, gt=0)
+    result_tries: int = Field(default=80, ge=1)
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+
     @property
     def database(self) -> str:
         """The URL of the database: the one given, or SQLite in the data directory."""
@@ -58,6 +72,26 @@ class Settings(BaseSettings):
         if url and not _BROKER_URL.match(url):
             raise ValueError("give redis://HOST:PORT/NUMBER, rediss:// of the same form or redis+socket:///PATH")
         return url
+
+    @field_validator("result_secret")
+    @classmethod
+    def _standard_webhooks_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret:
+            read_secrets(secret.get_secret_value())
+        return secret
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not _SMTP_URL.match(url.get_secret_value()):
+            raise ValueError("give smtp://USER:PASSWORD@HOST:PORT or smtps:// of the same form, %-encoded")
+        return url
+
+    @model_validator(mode="after")
+    def _mail_has_a_sender(self) -> Self:
+        if self.smtp_url and not self.mail_from:
+            raise ValueError("smtp_url is given and mail_from is not; set both")
+        return self
 
     @model_validator(mode="after")
     def _order_of_times(self) -> Self:

@@ -16,7 +16,7 @@ from jobs.model import Actor, Job, JobState, Outcome
 from jobs.records.people import find_actor, find_location, users_among
 from jobs.scope import JobOptions, ResetRequest
 from jobs.settling import settle
-from jobs.store import job_rows
+from jobs.store import delivery_rows, job_rows
 from jobs.store.version import require_schema
 from jobs.submission import Resolved, record
 
@@ -87,7 +87,7 @@ class Steering:
     def retry(self, job_id: int, options: JobOptions) -> Job:
         """Record a new job for the failed and never reached users of one that has ended, on the same content.
 
-        Users who have left the location since are left out.
+        Users who have left the location since are left out. It tells whom that job told, unless others are named.
 
         Raises:
             Conflict: it has not ended, or every user was treated.
@@ -116,6 +116,7 @@ class Steering:
                 priority=job.priority,
                 max_rate=options.max_rate or job.max_rate,
                 chunk_size=options.chunk_size or job.chunk_size,
+                on_result=options.on_result or delivery_rows.targets_of(connection, job.id),
             )
             return record(connection, resolved, pace, parent_id=job.id)
 

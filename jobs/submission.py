@@ -15,7 +15,7 @@ from jobs.records.engine import ResetEngine
 from jobs.records.people import Location, Targets, resolve_users
 from jobs.scope import JobOptions, ResetRequest, canonical_words
 from jobs.settling import not_before_reason
-from jobs.store import job_rows
+from jobs.store import delivery_rows, job_rows
 
 _PAGE = 1000
 
@@ -157,6 +157,7 @@ def record(
     )
     job_rows.freeze_targets(connection, job_id, resolved.targets.ids, resolved.targets.parameters)
     job_rows.freeze_content(connection, job_id, resolved.content)
+    delivery_rows.insert_deliveries(connection, job_id, options.on_result)
     job = job_rows.find_job(connection, job_id)
     if job is None:
         raise AssertionError(f"job {job_id} vanished from its own transaction")

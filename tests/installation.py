@@ -290,6 +290,7 @@ _OF_JOBS = {
     "job_chapters",
     "job_course_chapters",
     "chunks",
+    "deliveries",
     "workers",
     "leases",
     "standings",

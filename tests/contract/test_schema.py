@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, inspect, text
 
 import jobs.records.tables
+import jobs.store.delivery_table
 import jobs.store.tables  # noqa: F401 - fills the metadata
 from jobs.database import Database
 from jobs.errors import DatabaseUnavailable
