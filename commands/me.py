@@ -19,4 +19,4 @@ def reset_in_progress(invocation: Invocation) -> None:
     Waits for the result. No attempt is erased.
     """
     job = invocation.administration.reset_own_in_progress()
-    after_submit(invocation, job, new=True, wait=True, watch=False)
+    after_submit(invocation, job, why_not_new=None, wait=True, watch=False)

@@ -216,7 +216,8 @@ def _submit(invocation: Invocation, request: ResetRequest, words: dict[str, Any]
     else:
         require_terminal()
         job, new = _ask_and_submit(invocation, request, options)
-    after_submit(invocation, job, new=new, wait=words["wait"], watch=words["watch"])
+    earlier = f"job {job.id} was submitted before under this idempotency key"
+    after_submit(invocation, job, why_not_new=None if new else earlier, wait=words["wait"], watch=words["watch"])
 
 
 def require_terminal() -> None:

@@ -65,13 +65,15 @@ def set_pace(invocation: Invocation, *, job: int, max_rate: float | None, priori
 @click.option("--watch", is_flag=True, help="Show its progress until it has ended.")
 @pass_invocation
 def retry(invocation: Invocation, *, job: int, reason: str | None, yes: bool, wait: bool, watch: bool) -> None:
-    """Make a new job for the failed and never reached users of one that has ended."""
+    """Make a new job for the failed and never reached users of one that has ended; once, however often it is asked."""
     earlier = invocation.administration.status(job)
     if not yes:
         missed = earlier.job.users_total - earlier.totals.changed - earlier.totals.unchanged
         confirm(f"Reset the records of {missed:,} users whom job {job} did not?")
     options = JobOptions(reason=f"retry of job {job}: {earlier.job.reason}" if reason is None else reason)
-    after_submit(invocation, _steering(invocation).retry(job, options), new=True, wait=wait, watch=watch)
+    again, new = _steering(invocation).retry(job, options)
+    earlier_retry = f"job {job} was retried before, as job {again.id}; 'job retry {again.id}' retries what that missed"
+    after_submit(invocation, again, why_not_new=None if new else earlier_retry, wait=wait, watch=watch)
 
 
 def _order_until_stopped(invocation: Invocation, order: Callable[[int], None], job: int) -> None:

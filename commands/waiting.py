@@ -26,12 +26,12 @@ class JobEndedBadly(click.ClickException):
     exit_code = 7
 
 
-def after_submit(invocation: Invocation, job: Job, *, new: bool, wait: bool, watch: bool) -> None:
-    """Dispatch a new job, follow it if asked to, and print its status."""
-    if new:
+def after_submit(invocation: Invocation, job: Job, *, why_not_new: str | None, wait: bool, watch: bool) -> None:
+    """Dispatch a new job, or say why it is none; follow it if asked to, and print its status."""
+    if why_not_new is None:
         dispatch(invocation, job.id)
     else:
-        invocation.say(f"job {job.id} was submitted before under this idempotency key")
+        invocation.say(why_not_new)
     if wait or watch:
         follow(invocation, job.id, draw=watch)
     else:

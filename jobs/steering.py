@@ -84,20 +84,27 @@ class Steering:
             if not job_rows.set_pace(connection, job.id, **values):
                 raise Conflict(f"job {job.id} is {job.state.value} and has no pace any more; submit another one")
 
-    def retry(self, job_id: int, options: JobOptions) -> Job:
+    def retry(self, job_id: int, options: JobOptions) -> tuple[Job, bool]:
         """Record a new job for the failed and never reached users of one that has ended, on the same content.
 
         Users who have left the location since are left out. It tells whom that job told, unless others are named.
+
+        Returns:
+            the retry, and whether it is new: a job is retried once, and what its retry missed is retried from there.
 
         Raises:
             Conflict: it has not ended, or every user was treated.
 
         """
         options.check()
-        with self._database.write("REPEATABLE READ") as connection:
+        with self._database.write() as connection:
             actor, job = self._find(connection, job_id)
             if not job.state.ended:
                 raise Conflict(f"job {job.id} is {job.state.value}; cancel it, or wait for its end, before a retry")
+            job_rows.lock_job(connection, job.id)  # whoever retries it at the same time finds this retry
+            earlier = job_rows.find_retry(connection, job.id)
+            if earlier is not None:
+                return earlier, False
             missed = [line.user_id for line in report_lines(connection, job) if line.outcome in (None, Outcome.FAILED)]
             location = None if job.location_id is None else find_location(connection, job.location_id)
             targets = users_among(connection, missed, location) if missed else None
@@ -118,7 +125,7 @@ class Steering:
                 chunk_size=options.chunk_size or job.chunk_size,
                 on_result=options.on_result or delivery_rows.targets_of(connection, job.id),
             )
-            return record(connection, resolved, pace, parent_id=job.id)
+            return record(connection, resolved, pace, parent_id=job.id), True
 
     def _stop(self, job_id: int, order: JobState, word: str, stopped: JobState) -> None:
         """Commit the order, then settle what follows from it."""

@@ -3,9 +3,11 @@
 from functools import cache
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from jobs import dispatch
 from jobs.database import Database
+from jobs.errors import DatabaseUnavailable
 from jobs.execution import ChunkRunner
 from jobs.store import lease_rows
 from worker.app import app, settings
@@ -23,6 +25,8 @@ def run_chunk(chunk_id: int) -> None:
         dispatch.fill(database(), settings, publish_chunk)
     except dispatch.PublishFailed as error:
         log.warning("broker out of reach; housekeeping will publish", error=str(error))
+    except (DBAPIError, DatabaseUnavailable) as error:
+        log.warning("database out of reach; housekeeping will dispatch", error=str(error).partition("\n")[0])
 
 
 @cache

@@ -103,6 +103,17 @@ def find_job(connection: Connection, job_id: int) -> Job | None:
     return None if row is None else _job(row)
 
 
+def lock_job(connection: Connection, job_id: int) -> None:
+    """Let nobody else lock this job until the transaction ends; its chunks run on."""
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
+
+
+def find_retry(connection: Connection, job_id: int) -> Job | None:
+    """Read the job that retries this one."""
+    row = connection.execute(select(jobs).where(jobs.c.parent_id == job_id)).one_or_none()
+    return None if row is None else _job(row)
+
+
 def find_jobs(
     connection: Connection,
     *,

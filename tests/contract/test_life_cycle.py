@@ -116,6 +116,7 @@ class LifeCycle(RuleBasedStateMachine):
         self.attempts = {row["id"] for row in self._rows("attempts")}
         self.stopped: dict[int, Seen] = {}
         self.jobs = 0
+        self.retried: set[int] = set()
 
     # Administrators and learners.
 
@@ -152,9 +153,11 @@ class LifeCycle(RuleBasedStateMachine):
             with pytest.raises(Conflict):
                 Steering(self.database, "root").retry(job["id"], JobOptions(reason="once more"))
             return
-        again = Steering(self.database, "root").retry(job["id"], JobOptions(reason="once more", chunk_size=2))
+        again, new = Steering(self.database, "root").retry(job["id"], JobOptions(reason="once more", chunk_size=2))
+        assert new is (job["id"] not in self.retried), "a job is retried once"
+        self.retried.add(job["id"])
         assert self._targets(again.id) == missed
-        self.jobs += 1
+        self.jobs += new
 
     @precondition(lambda self: self.jobs)
     @rule(number=st.integers(0, MOST_JOBS - 1), priority=st.integers(0, 2))

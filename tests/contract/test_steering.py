@@ -344,7 +344,9 @@ def test_a_cancelled_job_keeps_what_is_done_and_reports_the_rest_as_not_reached(
 
 
 def retried(database: Database, job: int, login: str = "root") -> Job:
-    return steering(database, login).retry(job, RETRY)
+    again, new = steering(database, login).retry(job, RETRY)
+    assert new
+    return again
 
 
 def test_a_retry_takes_exactly_the_failed_and_never_reached_users_in_their_order(database: Database) -> None:
@@ -410,6 +412,28 @@ def test_a_retry_leaves_out_users_who_have_left_the_location(small: Database, jo
     with small.write() as connection:
         connection.execute(update(tables.users).where(tables.users.c.id == 12).values(location_id=2))
     assert list(outcomes(small, retried(small, job).id)) == [user for user in AT_NORTH if user != 12]
+
+
+def test_a_retry_asked_for_by_four_at_once_and_once_more_later_is_one_job(
+    small: Database, database_url: str, job: int
+) -> None:
+    steering(small).cancel(job)
+
+    def ask(_: int) -> tuple[int, bool]:
+        mine = Database(database_url)
+        try:
+            again, new = steering(mine).retry(job, RETRY)
+            return again.id, new
+        finally:
+            mine.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, range(4)))
+    assert {again for again, _ in answers} == {job + 1}
+    assert sorted(new for _, new in answers) == [False, False, False, True]
+    work(small)
+    later, new = steering(small).retry(job, RETRY)
+    assert (later.id, later.state, new) == (job + 1, JobState.SUCCEEDED, False)
 
 
 def test_a_retry_with_nobody_left_is_refused(small: Database) -> None:

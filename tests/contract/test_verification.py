@@ -107,7 +107,7 @@ def test_failed_and_never_reached_users_have_nothing_to_be_as_reported(database:
     poison(database, [1003, 1006])
     work(database)
     assert verified(database, job) == []
-    again = Steering(database, "root").retry(job, JobOptions(reason="once more"))
+    again, _ = Steering(database, "root").retry(job, JobOptions(reason="once more"))
     Steering(database, "root").cancel(again.id)
     assert verified(database, again.id) == []
 

@@ -45,6 +45,9 @@ from tests.faults.broker import Broker, Gauge
 from tests.installation import Worker, eventually
 from tests.small import Row, chunks_of
 
+ROOT = Path(__file__).resolve().parents[2]
+"""For PYTHONPATH, where workers include modules of the tests."""
+
 LEASE_SECONDS = 2.0
 RECOVERY_SECONDS = LEASE_SECONDS + 5.0
 """How soon another worker must have done what a killed one held."""

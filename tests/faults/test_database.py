@@ -1,11 +1,15 @@
 """What a database can do to a job: connections cut, deadlocks, timeouts, a restart, a disk that is full."""
 
+import json
 import resource
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -16,10 +20,14 @@ from jobs.model import JobState, Outcome
 from jobs.store.migrate import upgrade
 from tests.faults import records
 from tests.faults.broker import Broker
-from tests.faults.harness import CeleryWorker, Recovery, Scene
+from tests.faults.harness import ROOT, CeleryWorker, Recovery, Scene, for_seconds
 from tests.installation import eventually
 
 on_postgres = pytest.mark.parametrize("records_url", ["postgresql"], indirect=True)
+BEFORE_LOCKING = 2
+"""After so many conflicts a chunk locks its rows first."""
+ANY_PAGES = "1000000000"
+
 on_sqlite = pytest.mark.parametrize("records_url", ["sqlite"], indirect=True)
 
 
@@ -72,11 +80,69 @@ def _blocks_somebody(database: Database, connection: Connection) -> bool:
 
 
 @on_postgres
-def test_a_user_whose_statement_never_ends_in_time_is_failed_and_the_others_of_its_chunk_commit(scene: Scene) -> None:
+def test_learners_who_write_five_times_a_second_make_chunks_lock_first_and_fail_nobody(
+    scene: Scene, recovery: Recovery
+) -> None:
+    with scene.database.read() as connection:
+        users = records.targets(connection)
+    with Learners(scene.database, users[::25]) as learners:
+        scene.start_workers(2)
+        began = time.monotonic()
+        job = scene.submit(chunk_size=100)
+        scene.wait_for_end(job)
+        recovery("learners writing, whole job", time.monotonic() - began)
+    scene.assert_exactly_once(job)
+    assert learners.writes > 2 * len(users[::25])
+    assert scene.lost_and_retried(job) == (0, 0)
+    conflicts = Counter(event["chunk"] for event in events(scene, "chunk conflicts"))
+    assert [chunk for chunk, times in conflicts.items() if times >= BEFORE_LOCKING], conflicts
+
+
+def events(scene: Scene, name: str) -> list[dict[str, Any]]:
+    """Give what the workers wrote down of one kind."""
+    lines = [line for worker in scene.workers for line in worker.log().splitlines() if line.startswith("{")]
+    return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+class Learners:
+    """A context in which each of these users writes to its chapters five times a second, not all at the same moment."""
+
+    def __init__(self, database: Database, users: Sequence[int]) -> None:
+        self.writes = 0
+        self._database = database
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=place) for place in enumerate(users)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, place: int, user: int) -> None:
+        same = text("UPDATE chapter_progress SET status = status WHERE user_id = :user")
+        self._stop.wait(0.05 * place)
+        while not self._stop.wait(0.1):
+            with self._database.write() as connection:
+                connection.execute(same, {"user": user})
+                self._stop.wait(0.1)  # what else a learning system does before it commits
+            self.writes += 1
+
+
+@on_postgres
+def test_a_user_whose_statement_never_ends_in_time_is_failed_and_the_others_of_its_chunk_commit(
+    scene: Scene, recovery: Recovery
+) -> None:
     scene.be_slow(20, 60)
     scene.start_workers(1, concurrency=2, STATEMENT_TIMEOUT_SECONDS=0.3)
+    began = time.monotonic()
     job = scene.submit(chunk_size=4)
     scene.wait_for_end(job)
+    recovery("statement timeout, whole job", time.monotonic() - began)
     scene.assert_exactly_once(job, JobState.COMPLETED_WITH_FAILURES, failed=1)
     (reason,) = {line.error for line in scene.administration.report(job) if line.outcome is Outcome.FAILED}
     assert reason == "canceling statement due to statement timeout"
@@ -157,6 +223,30 @@ def test_a_disk_that_is_full_under_sqlite_fails_nobody_and_the_job_goes_on_when_
     began = time.monotonic()
     scene.wait_for_progress(job)
     recovery("SQLite's disk full", time.monotonic() - began)
+    scene.hurry(job)
+    scene.wait_for_end(job)
+    scene.assert_exactly_once(job)
+
+
+@on_sqlite
+def test_a_sqlite_file_that_may_not_grow_fails_nobody_and_the_job_goes_on_when_it_may(
+    scene: Scene, tmp_path: Path, recovery: Recovery
+) -> None:
+    most_pages = tmp_path / "most_pages"
+    most_pages.write_text(ANY_PAGES)
+    scene.environment |= {"MOST_PAGES": str(most_pages), "PYTHONPATH": f"{ROOT}"}
+    (worker,) = scene.start_workers(1, "--include", "tests.faults.fulldisk", concurrency=2)
+    job = scene.submit(max_rate=60)
+    scene.wait_for_progress(job)
+    most_pages.write_text("1")  # as many as there are
+    eventually(lambda: worker.log().count("database or disk is full") > 1, 20, scene.tell)
+    done = scene.done(job)
+    for_seconds(1)
+    assert scene.done(job) == done
+    most_pages.write_text(ANY_PAGES)
+    began = time.monotonic()
+    scene.wait_for_progress(job)
+    recovery("SQLite's pages used up", time.monotonic() - began)
     scene.hurry(job)
     scene.wait_for_end(job)
     scene.assert_exactly_once(job)

@@ -14,13 +14,12 @@ from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.steering import Steering
 from jobs.store.tables import leases
 from tests.faults import records
-from tests.faults.harness import REQUEST, SUBMIT, CeleryWorker, Recovery, Scene, for_seconds
+from tests.faults.harness import LONG_LIMITS, REQUEST, ROOT, SUBMIT, CeleryWorker, Recovery, Scene, for_seconds
 from tests.installation import eventually
 from tests.interruptions import poison
 from tests.small import chunks_of
 
 CONFLICT = 5
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def at_once(scene: Scene, *commands: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
@@ -42,25 +41,45 @@ def reasons(scene: Scene, job: int) -> dict[int, str | None]:
 # Orders.
 
 
-def test_nothing_commits_after_paused_is_reported_however_many_give_the_orders_at_once(scene: Scene) -> None:
+def test_nothing_commits_after_paused_is_reported_however_many_give_the_orders_at_once(
+    scene: Scene, recovery: Recovery
+) -> None:
     scene.start_workers(2)
-    job = scene.submit(max_rate=5)
-    words = {order: ("job", order, f"{job}") for order in ("pause", "resume")}
+    job = scene.submit(max_rate=4, chunk_size=2)
+    pause, resume, cancel = (("job", order, f"{job}") for order in ("pause", "resume", "cancel"))
+    waited = []
+    for _ in range(3):
+        scene.wait_for_progress(job)
+        assert_all_done(at_once(scene, pause, pause))
+        assert_at_rest(scene, job, JobState.PAUSED)
+        began = time.monotonic()
+        assert_all_done(at_once(scene, resume, resume))
+        scene.wait_for_progress(job)
+        waited.append(time.monotonic() - began)
+    recovery("resumed twice at once, until the next chunk", max(waited))
+
+    at_once(scene, pause, resume, pause, resume)
+    scene.run(*resume)  # pausing or paused or going on: whatever came last, it goes on after this
+    eventually(lambda: scene.run(*resume).returncode == 0, 10, scene.tell)
     scene.wait_for_progress(job)
-    ended = at_once(scene, words["pause"], words["pause"])
+
+    ended = at_once(scene, pause, cancel, resume, cancel)
+    assert [ended[1].returncode, ended[3].returncode] == [0, 0], [command.stderr for command in ended]
+    assert_at_rest(scene, job, JobState.CANCELLED)
+    assert [command.returncode for command in at_once(scene, resume, pause, cancel)] == [CONFLICT, CONFLICT, 0]
+    scene.assert_exactly_once(job, JobState.CANCELLED)
+
+
+def assert_all_done(ended: list[subprocess.CompletedProcess[str]]) -> None:
+    assert [command.returncode for command in ended] == [0] * len(ended), [command.stderr for command in ended]
+
+
+def assert_at_rest(scene: Scene, job: int, state: JobState) -> None:
+    """Require that a job has stopped, and that nothing of it is committed any more."""
     done = scene.done(job)
-    assert [command.returncode for command in ended] == [0, 0], [command.stderr for command in ended]
-    assert scene.status(job).job.state is JobState.PAUSED
+    assert scene.status(job).job.state is state
     for_seconds(0.5)
-    assert scene.done(job) == done
-    ended = at_once(scene, words["resume"], words["resume"])
-    assert [command.returncode for command in ended] == [0, 0], [command.stderr for command in ended]
-    scene.wait_for_progress(job)
-    at_once(scene, *[words[order] for order in ("pause", "resume", "pause", "resume")])
-    assert scene.run(*words["resume"]).returncode == 0
-    scene.hurry(job)
-    scene.wait_for_end(job)
-    scene.assert_exactly_once(job)
+    assert (scene.done(job), scene.status(job).job.state) == (done, state)
 
 
 def test_a_job_cancelled_at_its_last_chunk_keeps_what_is_done_and_commits_nothing_more(scene: Scene) -> None:
@@ -83,10 +102,26 @@ def test_a_job_cancelled_at_its_last_chunk_keeps_what_is_done_and_commits_nothin
     scene.assert_exactly_once(job, state)
 
 
+def test_a_job_cancelled_before_its_last_chunk_began_its_transaction_changes_nothing(
+    scene: Scene, recovery: Recovery
+) -> None:
+    job = scene.submit(chunk_size=1000)
+    frozen = scene.freeze_outside(job, workers=1, **LONG_LIMITS | {"LEASE_SECONDS": 30})
+    began = time.monotonic()
+    assert_all_done([scene.run("job", "cancel", f"{job}")])
+    recovery("cancelled while a chunk was frozen, command's time", time.monotonic() - began)
+    assert_at_rest(scene, job, JobState.CANCELLED)
+    frozen.process.resume()
+    eventually(lambda: "chunk fenced off" in frozen.worker.log(), why=scene.tell)
+    assert scene.done(job) == 0
+    scene.assert_exactly_once(job, JobState.CANCELLED)
+
+
 def test_one_idempotency_key_from_eight_processes_at_once_makes_one_job(scene: Scene) -> None:
-    words = (*SUBMIT, "--idempotency-key", "the new year")
+    words = ("--json", *SUBMIT, "--idempotency-key", "the new year")
     ended = at_once(scene, *[words] * 8)
     assert [command.returncode for command in ended] == [0] * 8, [command.stderr for command in ended]
+    assert {json.loads(command.stdout)["id"] for command in ended} == {1}
     assert len(scene.administration.jobs()) == 1
     assert scene.status(1).job.users_total == len(targets(scene))
 
@@ -94,25 +129,30 @@ def test_one_idempotency_key_from_eight_processes_at_once_makes_one_job(scene: S
 # Users who make trouble.
 
 
-def test_a_user_whose_records_always_raise_fails_alone(scene: Scene) -> None:
+def test_a_user_whose_records_always_raise_fails_alone(scene: Scene, recovery: Recovery) -> None:
     with scene.database.read() as connection:
         expected = records.expected_rows(connection)
     user = next(user for user in targets(scene)[50:] if expected[user]["chapter_progress"])
     poison(scene.database, [user])
     scene.start_workers(1, concurrency=2)
+    began = time.monotonic()
     job = scene.submit()
     scene.wait_for_end(job)
+    recovery("user who always raises, whole job", time.monotonic() - began)
     scene.assert_exactly_once(job, JobState.COMPLETED_WITH_FAILURES, failed=1)
     assert reasons(scene, job) == {user: "the row is cursed"}
 
 
-def test_a_user_who_kills_every_process_is_failed_after_three_losses_alone(scene: Scene) -> None:
+def test_a_user_who_kills_every_process_is_failed_after_three_losses_alone(scene: Scene, recovery: Recovery) -> None:
     user = targets(scene)[31]
     scene.environment |= {"DEADLY_USER": f"{user}", "PYTHONPATH": f"{ROOT}"}
     scene.start_workers(1, "--include", "tests.faults.deadly", concurrency=2)
+    began = time.monotonic()
     job = scene.submit(chunk_size=4)
     scene.wait_for_end(job, 40)
-    scene.assert_exactly_once(job, JobState.COMPLETED_WITH_FAILURES, failed=1)
+    recovery("user who kills every process, whole job", time.monotonic() - began)
+    # The chunk comes back in two halves twice, and each death leaves a message until the worker has seen it.
+    scene.assert_exactly_once(job, JobState.COMPLETED_WITH_FAILURES, failed=1, duplicates=2 * 2)
     assert reasons(scene, job) == {user: "the process that ran it died 3 times"}
     (alone,) = [chunk for chunk in chunks_of(scene.database, job) if chunk["users_failed"]]
     assert (alone["first_ordinal"], alone["last_ordinal"], alone["losses"]) == (31, 31, 3)
@@ -174,7 +214,9 @@ datetime.datetime = Shifted
 """
 
 
-def test_workers_whose_clocks_are_ten_minutes_off_do_everything_once(scene: Scene, tmp_path: Path) -> None:
+def test_workers_whose_clocks_are_ten_minutes_off_do_everything_once(
+    scene: Scene, tmp_path: Path, recovery: Recovery
+) -> None:
     (tmp_path / "clock").mkdir()
     (tmp_path / "clock" / "sitecustomize.py").write_text(_CLOCK)
     shifts = (600.0, -600.0)
@@ -186,12 +228,14 @@ def test_workers_whose_clocks_are_ten_minutes_off_do_everything_once(scene: Scen
     job = scene.submit(max_rate=100)
     scene.wait_for_progress(job, 100)
     scene.hurry(job)
+    began = time.monotonic()
     scene.wait_for_end(job)
+    recovery("clocks ten minutes off, the rest of the job", time.monotonic() - began)
     for worker, shift in zip(scene.workers, shifts, strict=True):
         off = clock_of(worker) - datetime.now(UTC) - timedelta(seconds=shift)
         assert abs(off) < timedelta(seconds=60)
-    # Each worker takes what the other holds for forgotten, or sees it as taken just now.
-    scene.assert_exactly_once(job, duplicates=1000)
+    # The worker that is ahead takes for forgotten what the other's children hold and have fetched ahead.
+    scene.assert_exactly_once(job, duplicates=2 * 2)
     assert {chunk["losses"] for chunk in chunks_of(scene.database, job)} == {0}
 
 

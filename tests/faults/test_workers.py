@@ -35,16 +35,21 @@ def test_another_worker_finishes_what_a_killed_one_and_its_prefetch_held(scene: 
     scene.assert_exactly_once(job)
 
 
-def test_five_rolling_restarts_under_load_cost_no_attempt_and_fail_nothing(scene: Scene) -> None:
+def test_five_rolling_restarts_under_load_cost_no_attempt_and_fail_nothing(scene: Scene, recovery: Recovery) -> None:
     patient = LONG_LIMITS | {"LEASE_SECONDS": 20}  # a busy machine counts no chunk as overdue
     scene.start_workers(2, **patient)
     scene.be_slow_everywhere(0.1)
     job = scene.submit(chunk_size=5)
+    waited = []
     for restart in range(5):
         replacement = scene.start_worker(**patient)
         scene.wait_for_progress(job)
         assert scene.workers[restart].stop() == 0, scene.tell()
+        began = time.monotonic()
+        scene.wait_for_progress(job)
+        waited.append(time.monotonic() - began)
         replacement.wait_until_ready()
+    recovery("worker left in order", max(waited))
     assert not scene.status(job).job.state.ended, "over before the last restart"
     scene.be_fast()
     scene.wait_for_end(job)
