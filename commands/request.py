@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from commands.onresult import on_result_option
 from commands.output import preview_object, preview_text, print_json
 from commands.usersfile import read_users_file
 from commands.waiting import after_submit
-from commands.words import LOCATION, IdOr, Ids, Moment, MomentOrAge, Users, flatten, split_users
+from commands.words import LOCATION, IdOr, Ids, Moment, MomentOrAge, Users, WindowWords, flatten, split_users
 from jobs.errors import InputRefused
 from jobs.model import Job, Kind
 from jobs.scope import PRIORITIES, ContentSelection, JobOptions, ResetRequest, UserSelection
@@ -61,6 +62,17 @@ in_progress_options = _stack(
     click.option("--all-chapters", is_flag=True, help="Every chapter, no course as a whole."),
     click.option("--idle-since", "cutoff", type=MomentOrAge(), help="Only what was last active before."),
 )
+when_options = _stack(
+    click.option("--not-before", type=Moment(), help="Hold the job until then."),
+    click.option(
+        "--window",
+        "windows",
+        type=WindowWords(),
+        multiple=True,
+        help="Hold the job outside of it; 'mon-fri 22:00-05:00 Europe/London', or several.",
+    ),
+    click.option("--urgent", is_flag=True, help="Do not let the system hold the job."),
+)
 job_options = _stack(
     click.option("--reason", required=True, help="Why these records are reset."),
     click.option("--priority", type=click.Choice(list(PRIORITIES)), default="normal", show_default=True),
@@ -68,7 +80,6 @@ job_options = _stack(
     click.option(
         "--chunk-size", type=IdOr("auto"), metavar="N|auto", default="auto", show_default=True, help="Users of a chunk."
     ),
-    click.option("--not-before", type=Moment(), help="Hold the job until then."),
     click.option("--idempotency-key", metavar="KEY", help="The same key and words give the same job."),
     on_result_option,
     click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal."),
@@ -90,26 +101,29 @@ def submit_group() -> None:
 @preview_group.command("training")
 @user_options
 @training_options
+@when_options
 @click.option("--list", "list_users", is_flag=True, help="Name the users.")
 @pass_invocation
 def preview_training(invocation: Invocation, /, *, list_users: bool, **words: Any) -> None:  # noqa: ANN401
     """[203] Reset training data."""
-    _preview(invocation, training_request(words), list_users=list_users)
+    _preview(invocation, training_request(words), words, list_users=list_users)
 
 
 @preview_group.command("in-progress")
 @user_options
 @in_progress_options
+@when_options
 @click.option("--list", "list_users", is_flag=True, help="Name the users.")
 @pass_invocation
 def preview_in_progress(invocation: Invocation, /, *, list_users: bool, **words: Any) -> None:  # noqa: ANN401
     """[204] Reset "In Progress" data."""
-    _preview(invocation, in_progress_request(words), list_users=list_users)
+    _preview(invocation, in_progress_request(words), words, list_users=list_users)
 
 
 @submit_group.command("training")
 @user_options
 @training_options
+@when_options
 @job_options
 @pass_invocation
 def submit_training(invocation: Invocation, /, **words: Any) -> None:  # noqa: ANN401
@@ -120,6 +134,7 @@ def submit_training(invocation: Invocation, /, **words: Any) -> None:  # noqa: A
 @submit_group.command("in-progress")
 @user_options
 @in_progress_options
+@when_options
 @job_options
 @pass_invocation
 def submit_in_progress(invocation: Invocation, /, **words: Any) -> None:  # noqa: ANN401
@@ -185,12 +200,12 @@ def _users(words: dict[str, Any]) -> UserSelection:
 
 def _options(words: dict[str, Any]) -> JobOptions:
     size = words["chunk_size"]
-    options = JobOptions(
+    options = replace(
+        _when(words),
         reason=words["reason"],
         priority=PRIORITIES[words["priority"]],
         max_rate=words["max_rate"],
         chunk_size=None if size == "auto" else size,
-        not_before=words["not_before"],
         idempotency_key=words["idempotency_key"],
         on_result=words["on_result"],
     )
@@ -198,8 +213,15 @@ def _options(words: dict[str, Any]) -> JobOptions:
     return options
 
 
-def _preview(invocation: Invocation, request: ResetRequest, *, list_users: bool) -> None:
-    preview = invocation.administration.preview(request)
+def _when(words: dict[str, Any]) -> JobOptions:
+    """Read when the job of a preview may run."""
+    return JobOptions(
+        reason="a preview", not_before=words["not_before"], windows=words["windows"], urgent=words["urgent"]
+    )
+
+
+def _preview(invocation: Invocation, request: ResetRequest, words: dict[str, Any], *, list_users: bool) -> None:
+    preview = invocation.administration.preview(request, _when(words))
     if invocation.as_json:
         print_json(preview_object(preview) | ({"user_ids": list(preview.user_ids)} if list_users else {}))
         return
@@ -247,7 +269,7 @@ def confirm(question: str) -> None:
 def _ask_and_submit(invocation: Invocation, request: ResetRequest, options: JobOptions) -> tuple[Job, bool]:
     """Show the preview and ask; again, when the users changed between the answer and the freeze."""
     while True:
-        preview = invocation.administration.preview(request)
+        preview = invocation.administration.preview(request, options)
         click.echo(preview_text(preview), err=True)
         confirm(f"Reset the records of {preview.total:,} users?")
         try:

@@ -6,7 +6,9 @@ from typing import TypeVar
 
 import click
 
+from commands.context import Invocation
 from jobs.errors import shown
+from jobs.windows import Window
 
 T = TypeVar("T")
 
@@ -81,6 +83,22 @@ class Moment(click.ParamType[datetime]):
         if moment is None:
             self.fail(f"{value!r} is no time; give 2026-01-31 or 2026-01-31T22:00Z", param, ctx)
         return moment
+
+
+class WindowWords(click.ParamType[Window]):
+    """A time of day, optionally with weekdays before it and a time zone after it."""
+
+    name = "[DAYS ]HH:MM-HH:MM[ ZONE]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Window:
+        """Give the window, in the zone of the settings where it names none."""
+        if isinstance(value, Window):
+            return value
+        invocation = ctx.find_object(Invocation) if ctx else None
+        try:
+            return Window.parse(str(value), invocation.settings.timezone if invocation else "UTC")
+        except ValueError as error:
+            self.fail(f"{error}", param, ctx)
 
 
 class MomentOrAge(click.ParamType[datetime | timedelta]):

@@ -136,13 +136,20 @@ def read_now(connection: Connection) -> datetime:
     return now
 
 
-def limit_statements(connection: Connection, seconds: float) -> None:
+def limit_statements(connection: Connection, seconds: float, deadline: datetime) -> None:
     """Let PostgreSQL end a statement of this transaction, or the idle transaction itself, after so many seconds.
 
     So a worker that freezes inside its transaction cannot hold locks for ever. SQLite has no such timeout.
+
+    Args:
+        connection: at the beginning of its transaction.
+        seconds: how long a statement may take.
+        deadline: when the transaction should be over, by the database's clock; the time left bounds a statement too.
+
     """
     if connection.dialect.name == "postgresql":
-        limit = f"{int(seconds * 1000)}"
+        left = (deadline - read_now(connection)).total_seconds()
+        limit = f"{max(1, int(min(seconds, left) * 1000))}"  # 0 would be without end
         for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (name, limit))
 

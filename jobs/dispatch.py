@@ -1,6 +1,7 @@
 """Keep the window full: create the chunks that may be in flight now, each just before its message is sent."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -8,6 +9,7 @@ from sqlalchemy import Connection
 
 from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
 from jobs.database import Database, read_now
+from jobs.holding import seconds_needed
 from jobs.model import Job, JobState
 from jobs.store import chunk_rows, job_rows, lease_rows, outcome_rows
 
@@ -80,12 +82,14 @@ def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int
     free = settings.window - sum(in_flight.values())
     if free <= 0:
         return []
-    jobs = {job.id: job for job in job_rows.find_unfinished(connection) if _may_dispatch(job)}
+    now = read_now(connection)
+    needed = timedelta(seconds=seconds_needed(settings.chunk_seconds))
+    jobs = {job.id: job for job in job_rows.find_unfinished(connection) if _may_dispatch(job, now + needed)}
     limits = Limits(start=settings.chunk_size_start, largest=settings.chunk_size_max, seconds=settings.chunk_seconds)
     candidates = [_candidate(connection, job, in_flight.get(job.id, 0), limits) for job in jobs.values()]
     chunk_ids = []
     position = {job.id: job.next_ordinal for job in jobs.values()}
-    for allotment in fill_window(free, candidates, read_now(connection)):
+    for allotment in fill_window(free, candidates, now):
         chunk_id = _dispatch(connection, allotment, position[allotment.job_id])
         if chunk_id is not None:
             chunk_ids.append(chunk_id)
@@ -93,8 +97,10 @@ def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int
     return chunk_ids
 
 
-def _may_dispatch(job: Job) -> bool:
-    return job.state in (JobState.QUEUED, JobState.RUNNING) and job.next_ordinal < job.users_total
+def _may_dispatch(job: Job, ends: datetime) -> bool:
+    """Tell whether a job has users left, and time for a chunk that ends then."""
+    open_till_then = job.closes_at is None or job.closes_at > ends
+    return job.state in (JobState.QUEUED, JobState.RUNNING) and open_till_then and job.next_ordinal < job.users_total
 
 
 def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits) -> Candidate:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from jobs.database import Database, Isolation, first_line, limit_statements
 from jobs.errors import DatabaseUnavailable
 from jobs.frozen import engine_of
+from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import settle
@@ -40,8 +41,16 @@ class Limits(Protocol):
         """How long a claim holds."""
 
     @property
+    def chunk_seconds(self) -> float:
+        """The time that a chunk should take."""
+
+    @property
     def statement_timeout_seconds(self) -> float:
         """How long one statement may take, and a transaction may idle."""
+
+
+class Closed(Exception):
+    """The job's closing came while the chunk ran: nothing of it may commit."""
 
 
 class ChunkRunner:
@@ -73,7 +82,7 @@ class ChunkRunner:
         try:
             done = self._run_until_stable(claim)
         except Exception as error:
-            surprise = None if isinstance(error, DBAPIError) else error  # then the place in the code matters
+            surprise = None if isinstance(error, DBAPIError | Closed) else error  # then the place in the code matters
             log.warning("chunk failed", job=claim.job_id, chunk=claim.chunk_id, error=_reason(error), exc_info=surprise)
             self._hand_back(claim, error)
             return False
@@ -81,13 +90,14 @@ class ChunkRunner:
         return done
 
     def _claim(self, chunk_id: int) -> Claim | None:
+        needed = seconds_needed(self._limits.chunk_seconds)
         with self._database.write() as connection:
-            urgent = chunk_rows.find_more_urgent(connection, chunk_id)
+            urgent = chunk_rows.find_more_urgent(connection, chunk_id, needed)
             if urgent is not None:  # it goes first, and the chunk of this message gets another one
                 chunk_rows.mark_unpublished(connection, [chunk_id])
                 chunk_id = urgent
             claim = chunk_rows.claim_if_dispatched(
-                connection, chunk_id, self._owner, self._limits.chunk_deadline_seconds
+                connection, chunk_id, self._owner, self._limits.chunk_deadline_seconds, needed
             )
             if claim is None:  # its job stands still, perhaps: once it goes on, the chunk needs a message again
                 chunk_rows.mark_unpublished(connection, [chunk_id])
@@ -110,7 +120,7 @@ class ChunkRunner:
 
     def _run_once(self, claim: Claim, engine: ResetEngine, *, locks_first: bool) -> bool:
         with self._database.write(_isolation(engine, locks_first=locks_first)) as connection:
-            limit_statements(connection, self._limits.statement_timeout_seconds)
+            limit_statements(connection, self._limits.statement_timeout_seconds, claim.deadline)
             done = chunk_rows.lock_if_fence_holds(connection, claim)
             if done:
                 users = job_rows.load_targets(connection, claim.job_id, claim.first_ordinal, claim.last_ordinal)
@@ -118,7 +128,7 @@ class ChunkRunner:
                     engine.lock(connection, users)
                 changed, failed = reset_users(connection, engine, claim.job_id, users)
                 if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
-                    raise AssertionError(f"chunk {claim.chunk_id} lost its fence inside its own transaction")
+                    raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
             else:
                 failed = {}
         self._settle(claim, released=not done, count_failures=bool(failed))
@@ -134,14 +144,14 @@ class ChunkRunner:
     def _hand_back(self, claim: Claim, error: Exception) -> None:
         """Let a chunk be run again: whole, then halved, until its only user is given up as failed.
 
-        Trouble of the database that no user's data can cause counts for nothing. Tries until the database takes it,
-        or until this process is replaced for being overdue.
+        Trouble of the database that no user's data can cause counts for nothing, nor does its job's closing. Tries
+        until the database takes it, or until this process is replaced for being overdue.
         """
-        counts = 1 if is_of_the_chunk(error) else 0
         self._sleep(_jitter(claim.retries))
         for attempt in count():
             try:
                 with self._database.write() as connection:
+                    counts = 1 if is_of_the_chunk(error) and not chunk_rows.is_closed(connection, claim.job_id) else 0
                     if counts and claim.users == 1 and claim.retries + counts >= _MOST_RETRIES_OF_ONE_USER:
                         chunk_rows.fail_if_fence_holds(connection, claim, _reason(error))
                     else:
@@ -217,5 +227,5 @@ def is_conflict(error: DBAPIError) -> bool:
 def is_of_the_chunk(error: Exception) -> bool:
     """Tell whether a failure may come from what the chunk holds, and not from a database that is out of reach."""
     if not isinstance(error, OperationalError):
-        return not isinstance(error, DatabaseUnavailable)
+        return not isinstance(error, DatabaseUnavailable | Closed)
     return getattr(error.orig, "sqlstate", None) in (*_CONFLICTS, *_TIMEOUTS)

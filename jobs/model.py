@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from jobs.windows import Window
+
 
 class Kind(StrEnum):
     """What a job does to training records; the menu numbers are those of the dashboard."""
@@ -166,7 +168,13 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One job as the store holds it."""
+    """One job as the store holds it.
+
+    Attributes:
+        windows: when it may run; none means always.
+        closes_at: the moment from which nothing of it may commit, until what makes it wait then is over.
+
+    """
 
     id: int
     kind: Kind
@@ -182,6 +190,9 @@ class Job:
     max_rate: float | None
     chunk_size: int | None
     not_before: datetime | None
+    windows: tuple[Window, ...]
+    urgent: bool
+    closes_at: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -12,6 +12,7 @@ from typing import Literal
 from jobs.errors import InputRefused
 from jobs.model import Kind
 from jobs.targets import check_targets
+from jobs.windows import Window
 
 Everywhere = Literal["all"]
 Cutoff = datetime | timedelta
@@ -112,6 +113,8 @@ class JobOptions:
 
     Attributes:
         on_result: the targets that its result is sent to when it has ended.
+        windows: when it may run; none means always.
+        urgent: it goes ahead although the system would make it wait; its own windows hold all the same.
 
     """
 
@@ -120,6 +123,8 @@ class JobOptions:
     max_rate: float | None = None
     chunk_size: int | None = None
     not_before: datetime | None = None
+    windows: tuple[Window, ...] = ()
+    urgent: bool = False
     idempotency_key: str | None = None
     on_result: tuple[str, ...] = ()
 
@@ -162,10 +167,12 @@ def canonical_words(request: ResetRequest, options: JobOptions) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Window):
+        return str(value)
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
-        return sorted(set(value))
+        return sorted({_plain(item) for item in value})  # type: ignore[type-var]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, timedelta):

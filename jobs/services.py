@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from jobs import authorization
 from jobs.database import Database
 from jobs.following import JobStatus, ReportLine, find_visible_job, is_visible, report_lines, statuses_of
+from jobs.holding import Wishes
 from jobs.model import Access, Actor, Job, JobState, Kind
 from jobs.records.content import resolve_content
 from jobs.records.people import (
@@ -106,10 +107,16 @@ class Administration:
 
     # Previews and jobs.
 
-    def preview(self, request: ResetRequest) -> Preview:
-        """Count exactly what `submit` with the same request would do now; write nothing."""
+    def preview(self, request: ResetRequest, wishes: Wishes | None = None) -> Preview:
+        """Count exactly what `submit` with the same request would do now; write nothing.
+
+        Args:
+            request: what to reset.
+            wishes: when it may run, if not always; a note says what would make it wait.
+
+        """
         with self._database.read() as connection:
-            return preview(connection, resolve(connection, *self._locate(connection, request)))
+            return preview(connection, resolve(connection, *self._locate(connection, request)), wishes)
 
     def submit(
         self, request: ResetRequest, options: JobOptions, *, expected_users: str | None = None
@@ -146,7 +153,7 @@ class Administration:
 
     def reset_own_in_progress(self) -> Job:
         """Record a job that resets all of the actor's own in-progress chapters, ahead of what administrators asked."""
-        options = JobOptions(reason="the learner's own reset", priority=PRIORITIES["high"])
+        options = JobOptions(reason="the learner's own reset", priority=PRIORITIES["high"], urgent=True)
         with self._database.write("REPEATABLE READ") as connection:
             actor = find_actor(connection, self._login)
             request = ResetRequest(

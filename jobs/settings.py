@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.signing import read_secrets
+from jobs.zones import find_zone
 
 _BROKER_URL = re.compile(r"rediss?://([^@/]*@)?([^:@/?#]*|\[[^]]*\])(:\d{1,5})?(/\d*)?(\?.*)?$|redis\+socket:///.+")
 
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     broker_url: str | None = None
     actor: str | None = None
+    timezone: str = "UTC"
 
     window: int = Field(default=16, ge=1)
     chunk_size_start: int = Field(default=200, ge=1)
@@ -65,6 +67,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the database: the one given, or SQLite in the data directory."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'training-reset.sqlite3'}"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        return find_zone(name).key
 
     @field_validator("broker_url")
     @classmethod

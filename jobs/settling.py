@@ -3,11 +3,10 @@
 Called after every chunk, after every order and in every round of housekeeping; whoever comes first does it.
 """
 
-from datetime import datetime
-
 from sqlalchemy import Connection
 
 from jobs.database import read_now
+from jobs.holding import Hold, closing_of, hold_of
 from jobs.model import Job, JobState
 from jobs.progress import Totals, too_many_failed
 from jobs.store import chunk_rows, job_rows, outcome_rows
@@ -25,16 +24,16 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
 
     """
     match job.state:
-        case JobState.QUEUED if job.not_before is not None and job.not_before > read_now(connection):
-            reason = not_before_reason(job.not_before)
-            job_rows.set_state_if_allowed(connection, job.id, JobState.HOLDING, reason=reason, before=JobState.QUEUED)
         case JobState.QUEUED | JobState.RUNNING if _complete(connection, job):
             job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.QUEUED)
             job_rows.finish_if_complete(connection, job.id)
-        case JobState.RUNNING if count_failures:
-            _break_off(connection, job)
-        case JobState.HOLDING:
-            _release(connection, job)
+        case JobState.HOLDING if job.started_at is not None and _complete(connection, job):
+            job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.HOLDING)
+            job_rows.finish_if_complete(connection, job.id)
+        case JobState.QUEUED | JobState.RUNNING | JobState.HOLDING:
+            _hold_or_let_go(connection, job)
+            if job.state is JobState.RUNNING and count_failures:
+                _break_off(connection, job)
         case JobState.PAUSING:
             if chunk_rows.fence_off_idle(connection, job.id):
                 job_rows.set_state_if_allowed(connection, job.id, JobState.PAUSED, reason=job.state_reason)
@@ -43,9 +42,25 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
                 _end_stopped(connection, job)
 
 
-def not_before_reason(moment: datetime) -> str:
-    """Say why a job holds that is to begin later."""
-    return f"not before {moment.isoformat().replace('+00:00', 'Z')}"
+def _hold_or_let_go(connection: Connection, job: Job) -> None:
+    now = read_now(connection)
+    hold = hold_of(job, now)
+    if hold is not None:
+        _hold(connection, job, hold)
+        return
+    closes_at = closing_of(job, now)
+    if closes_at != job.closes_at:
+        job_rows.set_closing(connection, job.id, closes_at)
+    if job.state is JobState.HOLDING:
+        after = JobState.QUEUED if job.started_at is None else JobState.RUNNING
+        job_rows.set_state_if_allowed(connection, job.id, after, before=JobState.HOLDING)
+
+
+def _hold(connection: Connection, job: Job, hold: Hold) -> None:
+    if job.state is not JobState.HOLDING:
+        job_rows.set_state_if_allowed(connection, job.id, JobState.HOLDING, reason=hold.reason, before=job.state)
+    elif job.state_reason != hold.reason:
+        job_rows.explain_hold(connection, job.id, hold.reason)
 
 
 def _complete(connection: Connection, job: Job) -> bool:
@@ -57,11 +72,6 @@ def _break_off(connection: Connection, job: Job) -> None:
     if too_many_failed(totals):
         reason = f"{totals.failed:,} of the first {totals.done:,} users failed; it stopped to do no more harm"
         job_rows.set_state_if_allowed(connection, job.id, JobState.CANCELLING, reason=reason, before=JobState.RUNNING)
-
-
-def _release(connection: Connection, job: Job) -> None:
-    if job.not_before is None or job.not_before <= read_now(connection):
-        job_rows.set_state_if_allowed(connection, job.id, JobState.QUEUED, before=JobState.HOLDING)
 
 
 def _end_stopped(connection: Connection, job: Job) -> None:

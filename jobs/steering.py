@@ -124,6 +124,8 @@ class Steering:
                 max_rate=options.max_rate or job.max_rate,
                 chunk_size=options.chunk_size or job.chunk_size,
                 on_result=options.on_result or delivery_rows.targets_of(connection, job.id),
+                windows=job.windows,
+                urgent=job.urgent,
             )
             return record(connection, resolved, pace, parent_id=job.id), True
 

@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from jobs.database import read_now
 from jobs.errors import Conflict, InputRefused, joined
+from jobs.holding import Wishes, closing_of, hold_of
 from jobs.model import Access, Actor, Content, Job, JobState, Kind, Rows
 from jobs.records.content import resolve_content
 from jobs.records.engine import ResetEngine
 from jobs.records.people import Location, Targets, resolve_users
 from jobs.scope import JobOptions, ResetRequest, canonical_words
-from jobs.settling import not_before_reason
 from jobs.store import delivery_rows, job_rows
 
 _PAGE = 1000
@@ -100,8 +100,8 @@ def resolve(connection: Connection, actor: Actor, request: ResetRequest, locatio
     )
 
 
-def preview(connection: Connection, resolved: Resolved) -> Preview:
-    """Count what a reset would do now; writes nothing."""
+def preview(connection: Connection, resolved: Resolved, wishes: Wishes | None = None) -> Preview:
+    """Count what a reset would do now; writes nothing. `wishes` say when it may run, if not always."""
     engine = ResetEngine(resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name)
     user_ids = tuple(resolved.targets.read(connection))
     changed, rows = 0, Rows()
@@ -116,7 +116,7 @@ def preview(connection: Connection, resolved: Resolved) -> Preview:
         changed=changed,
         rows=rows,
         cutoff=resolved.cutoff,
-        notes=tuple(_notes(connection, resolved)),
+        notes=(*_notes(connection, resolved), *_hold_notes(wishes, read_now(connection))),
         users_digest=_digest_of_users(user_ids),
         user_ids=user_ids,
     )
@@ -136,12 +136,13 @@ def record(
         UsersChanged: the frozen users are not those whose digest was expected.
 
     """
-    holds = options.not_before is not None and options.not_before > read_now(connection)
+    now = read_now(connection)
+    hold = hold_of(options, now)
     job_id = job_rows.insert_job(
         connection,
         kind=resolved.request.kind.value,
-        state=(JobState.HOLDING if holds else JobState.QUEUED).value,
-        state_reason=not_before_reason(options.not_before) if holds and options.not_before else None,
+        state=(JobState.QUEUED if hold is None else JobState.HOLDING).value,
+        state_reason=None if hold is None else hold.reason,
         actor_id=resolved.actor.id,
         actor_login=resolved.actor.login,
         location_id=None if resolved.location is None else resolved.location.id,
@@ -152,6 +153,9 @@ def record(
         max_rate=options.max_rate,
         chunk_size=options.chunk_size,
         not_before=options.not_before,
+        windows=options.windows,
+        urgent=options.urgent,
+        closes_at=closing_of(options, now) if hold is None else None,
         idempotency_key=options.idempotency_key,
         words_digest=_digest(canonical_words(resolved.request, options)),
     )
@@ -201,6 +205,12 @@ def _notes(connection: Connection, resolved: Resolved) -> Iterator[str]:
     targets, content = resolved.targets, resolved.content
     for job in job_rows.find_overlapping(connection, targets.ids, targets.parameters, content):
         yield f"Job {job.id} ({job.state.value}) is about some of the same users and content and has not ended."
+
+
+def _hold_notes(wishes: Wishes | None, now: datetime) -> Iterator[str]:
+    hold = None if wishes is None else hold_of(wishes, now)
+    if hold is not None:
+        yield f"It would not begin now but hold: {hold.reason}."
 
 
 def _digest(words: str) -> str:

@@ -90,6 +90,8 @@ def result_object(status: JobStatus) -> dict[str, object]:
         "priority": PRIORITY_NAMES[job.priority],
         "max_rate": job.max_rate,
         "not_before": job.not_before,
+        "windows": [str(window) for window in job.windows],
+        "urgent": job.urgent,
     }
 
 
@@ -120,6 +122,8 @@ def result_text(status: JobStatus) -> str:
         f"  created   {time_text(job.created_at)}",
     ]
     lines += [cutoff_line(job.kind, job.cutoff)] if job.cutoff else []
+    lines += [f"  window    {window}" for window in job.windows]
+    lines += ["  urgent    yes"] if job.urgent else []
     lines += [f"  rate      at most {job.max_rate:g} users a second"] if job.max_rate else []
     lines += [f"  started   {time_text(job.started_at)}"] if job.started_at else []
     lines += [f"  finished  {time_text(job.finished_at)}"] if job.finished_at else []

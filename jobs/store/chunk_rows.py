@@ -1,18 +1,20 @@
 """Every statement about chunks: dispatch, the fenced claim, the checkpoint, and what returns or sums them.
 
 A chunk is `dispatched` until a worker claims it, `claimed` while its transaction runs, and `done` with it. Each
-claim and each return gives it a new fence; whoever holds an older one can no longer commit.
+claim and each return gives it a new fence; whoever holds an older one can no longer commit. Nor can anybody from
+its job's closing on.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.engine import Row
 
 from jobs.database import read_now
 from jobs.model import ChunkState, JobState, Rows
+from jobs.schema import UtcDateTime
 from jobs.store.outcome_rows import encode_outcomes
 from jobs.store.tables import chunks, jobs, workers
 
@@ -40,6 +42,7 @@ class Claim:
     first_ordinal: int
     last_ordinal: int
     fence: int
+    deadline: datetime
     retries: int = 0
 
     @property
@@ -104,15 +107,15 @@ def find_overdue_messages(connection: Connection, timeout_seconds: float) -> lis
     return list(connection.execute(query).scalars())
 
 
-def find_more_urgent(connection: Connection, chunk_id: int) -> int | None:
-    """Find a dispatched chunk of a job with a higher priority than that of this chunk's job."""
+def find_more_urgent(connection: Connection, chunk_id: int, needed_seconds: float) -> int | None:
+    """Find a dispatched chunk, with so much time left, of a job with a higher priority than this chunk's job."""
     own = select(jobs.c.priority).join(chunks, chunks.c.job_id == jobs.c.id).where(chunks.c.id == chunk_id)
     query = (
         select(chunks.c.id)
         .join(jobs, jobs.c.id == chunks.c.job_id)
         .where(
             chunks.c.state == ChunkState.DISPATCHED.value,
-            jobs.c.state.in_(_RUNNABLE),
+            jobs.c.id.in_(_open_until(read_now(connection) + timedelta(seconds=needed_seconds))),
             jobs.c.priority > own.scalar_subquery(),
         )
         .order_by(jobs.c.priority.desc(), chunks.c.id)
@@ -123,15 +126,28 @@ def find_more_urgent(connection: Connection, chunk_id: int) -> int | None:
     return found
 
 
-def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float) -> Claim | None:
-    """Give a dispatched chunk of a runnable job a new fence, its owner and a deadline; None drops the message."""
+def claim_if_dispatched(
+    connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float, needed_seconds: float = 0
+) -> Claim | None:
+    """Give a dispatched chunk of a runnable job a new fence, its owner and a deadline; None drops the message.
+
+    Args:
+        connection: in a writing transaction.
+        chunk_id: of the message.
+        owner: who runs it.
+        deadline_seconds: how long the claim holds, unless its job closes sooner.
+        needed_seconds: how much time must be left until that.
+
+    """
     now = read_now(connection)
+    deadline = literal(now + timedelta(seconds=deadline_seconds), UtcDateTime)
+    closing = select(jobs.c.closes_at).where(jobs.c.id == chunks.c.job_id).scalar_subquery()
     statement = (
         update(chunks)
         .where(
             chunks.c.id == chunk_id,
             chunks.c.state == ChunkState.DISPATCHED.value,
-            chunks.c.job_id.in_(_runnable()),
+            chunks.c.job_id.in_(_open_until(now + timedelta(seconds=needed_seconds))),
         )
         .values(
             state=ChunkState.CLAIMED.value,
@@ -139,9 +155,9 @@ def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, dea
             worker_id=owner.worker_id,
             process_id=owner.process_id,
             claimed_at=now,
-            deadline=now + timedelta(seconds=deadline_seconds),
+            deadline=case((closing < deadline, closing), else_=deadline),
         )
-        .returning(chunks.c.job_id, chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.fence, chunks.c.retries)
+        .returning(chunks)
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
@@ -152,14 +168,15 @@ def claim_if_dispatched(connection: Connection, chunk_id: int, owner: Owner, dea
         first_ordinal=row.first_ordinal,
         last_ordinal=row.last_ordinal,
         fence=row.fence,
+        deadline=row.deadline,
         retries=row.retries,
     )
 
 
 def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
     """Lock the chunk's row for this transaction, if the claim still holds and the job may still run."""
-    statement = update(chunks).where(_held(claim), chunks.c.job_id.in_(_runnable())).values(fence=claim.fence)
-    return connection.execute(statement).rowcount == 1
+    may_run = chunks.c.job_id.in_(_open_until(read_now(connection)))
+    return connection.execute(update(chunks).where(_held(claim), may_run).values(fence=claim.fence)).rowcount == 1
 
 
 def finish_if_fence_holds(
@@ -169,14 +186,17 @@ def finish_if_fence_holds(
     changed: Mapping[int, Rows],
     failed: Mapping[int, str],
 ) -> bool:
-    """Mark a chunk done, with its counts and the outcome of every user, in the transaction of the reset itself."""
-    total = sum(changed.values(), Rows())
+    """Mark a chunk done, with its counts and the outcome of every user, in the transaction of the reset itself.
+
+    Not from its job's closing on; what was done must be rolled back then.
+    """
+    now, total = read_now(connection), sum(changed.values(), Rows())
     statement = (
         update(chunks)
-        .where(_held(claim))
+        .where(_held(claim), chunks.c.job_id.not_in(_closed(now)))
         .values(
             state=ChunkState.DONE.value,
-            done_at=read_now(connection),
+            done_at=now,
             users_changed=len(changed),
             users_failed=len(failed),
             users_unchanged=len(users) - len(changed) - len(failed),
@@ -252,7 +272,8 @@ def find_overdue_processes(connection: Connection, worker_id: str) -> list[int]:
 def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
     """Give a lapsed chunk a new fence and dispatch it again, halved if it has more than one user.
 
-    A chunk whose transaction still holds its row is skipped, not waited for.
+    A chunk whose transaction still holds its row is skipped, not waited for. One that its job's closing cut short is
+    dispatched again as it is, and that counts for nothing.
     """
     held = (
         select(chunks.c.job_id)
@@ -266,8 +287,11 @@ def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
     job_id = connection.execute(held).scalar_one_or_none()
     if job_id is None:
         return False
-    losses = lapsed.losses + (1 if lapsed.worker_lives else 0)
     of_chunk = update(chunks).where(chunks.c.id == lapsed.chunk_id)
+    if is_closed(connection, job_id):
+        connection.execute(of_chunk.values(_dispatched_again()))
+        return True
+    losses = lapsed.losses + (1 if lapsed.worker_lives else 0)
     if lapsed.first_ordinal == lapsed.last_ordinal and losses >= MOST_LOSSES_OF_ONE_USER:
         reason = f"the process that ran it died {losses} times"
         connection.execute(of_chunk.values(_failed_alone(connection, reason) | {"losses": losses}))
@@ -306,8 +330,22 @@ def _dispatched_and_runnable() -> tuple[ColumnElement[bool], ...]:
     return chunks.c.state == ChunkState.DISPATCHED.value, chunks.c.job_id.in_(_runnable())
 
 
+def is_closed(connection: Connection, job_id: int) -> bool:
+    """Tell whether a job's closing has come."""
+    return connection.execute(_closed(read_now(connection)).where(jobs.c.id == job_id)).first() is not None
+
+
 def _runnable() -> Select[int]:
     return select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
+
+
+def _open_until(moment: datetime) -> Select[int]:
+    """Find the runnable jobs that do not close until then."""
+    return _runnable().where(or_(jobs.c.closes_at.is_(None), jobs.c.closes_at > moment))
+
+
+def _closed(now: datetime) -> Select[int]:
+    return select(jobs.c.id).where(jobs.c.closes_at <= now)
 
 
 def _held(claim: Claim):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an expression of SQLAlchemy's

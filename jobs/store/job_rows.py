@@ -24,10 +24,14 @@ from jobs.database import database_now
 from jobs.idsets import id_sets
 from jobs.model import Content, Job, JobState, Kind, sources_of
 from jobs.store.tables import chunks, job_chapters, job_course_chapters, job_courses, job_targets, jobs
+from jobs.windows import Window
+
+_BETWEEN_WINDOWS = "; "
 
 
-def insert_job(connection: Connection, **values: object) -> int:
+def insert_job(connection: Connection, *, windows: Collection[Window], **values: object) -> int:
     """Record a job without targets; give its id. `created_at` is the database's time."""
+    values |= {"windows": _BETWEEN_WINDOWS.join(map(str, windows)) or None}
     now = database_now(connection.dialect.name)
     statement = insert(jobs).values(created_at=now, users_total=0, next_ordinal=0, **values).returning(jobs.c.id)
     job_id: int = connection.execute(statement).scalar_one()
@@ -187,6 +191,17 @@ def set_state_if_allowed(
     return connection.execute(statement).rowcount == 1
 
 
+def explain_hold(connection: Connection, job_id: int, reason: str) -> None:
+    """Say anew why a job that is holding does."""
+    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.HOLDING.value)
+    connection.execute(statement.values(state_reason=reason))
+
+
+def set_closing(connection: Connection, job_id: int, closes_at: datetime | None) -> None:
+    """Note from when on nothing of a job may commit."""
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(closes_at=closes_at))
+
+
 def finish_if_complete(connection: Connection, job_id: int) -> bool:
     """End a running job whose every user is in a chunk that is done; the outcome follows from the sums."""
     of_job = chunks.c.job_id == job_id
@@ -239,4 +254,5 @@ def advance(connection: Connection, job_id: int, first: int, size: int, next_dis
 
 def _job(row: Row) -> Job:  # type: ignore[type-arg]
     values = {name: getattr(row, name) for name in Job.__dataclass_fields__}
-    return Job(**values | {"kind": Kind(row.kind), "state": JobState(row.state)})
+    windows = tuple(Window.parse(text) for text in row.windows.split(_BETWEEN_WINDOWS)) if row.windows else ()
+    return Job(**values | {"kind": Kind(row.kind), "state": JobState(row.state), "windows": windows})

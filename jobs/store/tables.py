@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -46,6 +47,9 @@ jobs = Table(
     Column("max_rate", Float),
     Column("chunk_size", Integer),
     Column("not_before", UtcDateTime),
+    Column("windows", Text),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
+    Column("closes_at", UtcDateTime),
     Column("idempotency_key", Text),
     Column("words_digest", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),

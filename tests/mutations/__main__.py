@@ -69,7 +69,7 @@ MUTATIONS = (
         path="jobs/execution.py",
         text="""
                 if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
-                    raise AssertionError(f"chunk {claim.chunk_id} lost its fence inside its own transaction")
+                    raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
             else:
                 failed = {}
 """,
@@ -90,7 +90,7 @@ MUTATIONS = (
     Mutation(
         name="a chunk commits although its job is to stop",
         path="jobs/store/chunk_rows.py",
-        text=".where(_held(claim), chunks.c.job_id.in_(_runnable())).values(fence=claim.fence)",
+        text=".where(_held(claim), may_run).values(fence=claim.fence)",
         instead=".where(_held(claim)).values(fence=claim.fence)",
         tests=(
             f"{_CONTRACT}chunks_in_the_store.py::test_a_claim_does_not_hold_once_its_job_is_to_stop[sqlite-pausing]",

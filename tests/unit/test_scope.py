@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from jobs.errors import InputRefused
 from jobs.model import Kind
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection, canonical_words
+from jobs.windows import Window
 
 OPTIONS = JobOptions(reason="a new year")
+NIGHT, NOON = Window.parse("22:00-05:00"), Window.parse("mon-fri 12:00-13:00")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -152,6 +154,11 @@ def test_different_words_differ() -> None:
         (request(), JobOptions(reason="a new year", max_rate=1.0)),
         (request(), JobOptions(reason="a new year", chunk_size=1)),
         (request(), JobOptions(reason="a new year", not_before=moment)),
+        (request(), JobOptions(reason="a new year", windows=(NIGHT,))),
+        (request(), JobOptions(reason="a new year", windows=(NIGHT, NOON))),
+        (request(), JobOptions(reason="a new year", windows=(Window.parse(f"{NIGHT}", "UTC"), NOON), urgent=True)),
+        (request(), JobOptions(reason="a new year", windows=(Window.parse("22:00-05:00", "Europe/London"),))),
+        (request(), JobOptions(reason="a new year", urgent=True)),
     ]
     assert len({canonical_words(*pair) for pair in said}) == len(said)
 
