@@ -6,18 +6,20 @@ bytes, compressed or not. The files get their names when all of them are complet
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Column, Connection, Dialect, Table, select, type_coerce
 from sqlalchemy.exc import DataError
+from sqlalchemy.types import NullType
 
 from jobs.database import Database
 from jobs.errors import Conflict, InputRefused
-from jobs.records.fileformat import COLUMN_FORMATS, shorten
+from jobs.records.fileformat import COLUMN_FORMATS, ColumnFormat, shorten
 from jobs.records.loading import BATCH_ROWS, hold_still
 from jobs.records.tables import RECORD_FORMAT
 
@@ -108,8 +110,8 @@ def _write_table(connection: Connection, table: Table, path: Path, *, compress: 
     with path.open("xb") as raw:
         with _text(raw, compress=compress) as stream:
             stream.write(",".join(column.name for column in table.columns) + "\n")
-            for rows in _batches(connection, table):
-                stream.writelines(f"{line}\n" for line in _render(table, rows))
+            for renderers, rows in _batches(connection, table):
+                stream.writelines(f"{line}\n" for line in _render(table, renderers, rows))
                 count += len(rows)
         raw.flush()
         os.fsync(raw.fileno())
@@ -131,36 +133,53 @@ def _text(raw: IO[bytes], *, compress: bool) -> Iterator[TextIO]:
         yield stream
 
 
-def _batches(connection: Connection, table: Table) -> Iterator[Sequence[Values]]:
-    statement = select(table).order_by(*table.primary_key.columns)
+_Renderer = Callable[[Any], str]
+
+
+def _batches(connection: Connection, table: Table) -> Iterator[tuple[list[_Renderer], Sequence[Values]]]:
+    """Read the rows in order, each value as the driver gives it, with what makes the texts of each column."""
+    values = (type_coerce(column, NullType()) for column in table.columns)
+    statement = select(*values).order_by(*table.primary_key.columns)
     options = {"yield_per": BATCH_ROWS, "stream_results": True}
     try:
-        yield from connection.execution_options(**options).execute(statement).partitions()
+        with connection.execution_options(**options).execute(statement) as result:
+            stored_as = [description[1] for description in result.cursor.description]
+            for rows in result.partitions():
+                yield _renderers(connection.dialect, table, stored_as), rows
     except (ValueError, DataError) as error:
         raise _inexpressible(table, None) from error
 
 
-def _render(table: Table, rows: Sequence[Values]) -> Iterable[str]:
+def _renderers(dialect: Dialect, table: Table, stored_as: Sequence[object]) -> list[_Renderer]:
+    """Give what turns a driver's value into its text, for each column; equal values are turned once."""
+    columns = zip(table.columns, COLUMN_FORMATS[table], stored_as, strict=True)
+    return [lru_cache(maxsize=None, typed=True)(_renderer(dialect, *column)) for column in columns]
+
+
+def _renderer(dialect: Dialect, column: Column[Any], known: ColumnFormat, stored_as: object) -> _Renderer:
+    process = column.type.dialect_impl(dialect).result_processor(dialect, stored_as)
+    return known.render if process is None else lambda value: known.render(process(value))
+
+
+def _render(table: Table, renderers: Sequence[_Renderer], rows: Sequence[Values]) -> Iterable[str]:
     """Render column by column, which is fast; what is wrong is then sought row by row."""
-    formats = COLUMN_FORMATS[table]
     try:
-        texts = [
-            list(map(column.render, values)) for column, values in zip(formats, zip(*rows, strict=True), strict=True)
-        ]
+        texts = [list(map(render, values)) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
     except _WRONG_VALUE as error:
-        raise _inexpressible(table, _first_wrong(table, rows)) from error
+        raise _inexpressible(table, _first_wrong(table, renderers, rows)) from error
     return map(",".join, zip(*texts, strict=True))
 
 
-def _first_wrong(table: Table, rows: Sequence[Values]) -> str | None:
+def _first_wrong(table: Table, renderers: Sequence[_Renderer], rows: Sequence[Values]) -> str | None:
+    names = [column.name for column in table.columns]
     for row in rows:
-        named = dict(zip((column.name for column in table.columns), row, strict=True))
-        for column in COLUMN_FORMATS[table]:
+        for name, render, value in zip(names, renderers, row, strict=True):
             try:
-                column.render(named[column.name])
+                render(value)
             except _WRONG_VALUE:
+                named = dict(zip(names, row, strict=True))
                 key = ", ".join(f"{part.name}={named[part.name]}" for part in table.primary_key.columns)
-                return f"row {key}: column {column.name!r}: value {shorten(str(named[column.name]))!r}"
+                return f"row {key}: column {name!r}: value {shorten(str(value))!r}"
     return None
 
 

@@ -167,7 +167,6 @@ def _parse_time(text: str) -> datetime:
         raise ValueError(text) from error
 
 
-@lru_cache(maxsize=4096)
 def _render_time(value: datetime) -> str:
     text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
     if value.microsecond:
