@@ -87,7 +87,7 @@ def _time(column: Column[Any], dialect: str) -> _Rule:
     stored = type_coerce(column, Text)
     whole_seconds = func.substr(stored, 1, 19)
     # Adding no days moves a day that its month does not have, which then gives another text.
-    moved = func.strftime("%Y-%m-%d %H:%M:%S", whole_seconds, "+0 days")
+    moved = func.datetime(whole_seconds, "+0 days")
     exists = func.coalesce(moved == whole_seconds, false())
     year_nought = func.substr(stored, 1, 4) == "0000"
     return or_(not_(stored.bool_op("GLOB")(_SQLITE_TIME)), not_(exists), year_nought), problem
