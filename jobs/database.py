@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from psycopg import Connection as PostgresConnection
 from sqlalchemy import (
     Connection,
     Engine,
@@ -29,6 +28,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from jobs.errors import DatabaseUnavailable, shown
 from jobs.schema import UtcDateTime
+
+if TYPE_CHECKING:  # SQLite needs no driver of PostgreSQL, and a command starts the sooner
+    from psycopg import Connection as PostgresConnection
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -172,7 +174,7 @@ def _engine(url: str, busy_seconds: float) -> Engine:
     return create_engine(parsed, connect_args={"connect_timeout": max(2, int(busy_seconds))})
 
 
-def _limit_idling(connection: PostgresConnection[Any], _record: object, *, seconds: float) -> None:
+def _limit_idling(connection: "PostgresConnection[Any]", _record: object, *, seconds: float) -> None:
     connection.execute(
         "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (f"{int(seconds * 1000)}",)
     )
