@@ -6,13 +6,13 @@ code under test, nor a database: standard library only.
 
 import csv
 import gzip
-import io
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self, TextIO
 
 Row = dict[str, Any]
@@ -72,6 +72,7 @@ class System:
     def __init__(self) -> None:
         self.tables: dict[str, dict[tuple[int, ...], Row]] = {name: {} for name in FORMAT}
         self._of_user: dict[str, dict[int, dict[int, Row]]] = {name: defaultdict(dict) for name in RECORD_TABLES}
+        self._lines: dict[str, dict[tuple[Any, ...], str]] = {name: {} for name in FORMAT}
 
     def add(self, table: str, **values: object) -> None:
         """Add one row; columns not given are null."""
@@ -131,13 +132,12 @@ class System:
 
     def text(self, table: str) -> str:
         """Write a table canonically: key order, UTC with `Z`, `true` and `false`, shortest numbers."""
-        rows = [row for _, row in sorted(self.tables[table].items(), key=lambda item: item[0])]
-        columns = [_column(kind, [row[name] for row in rows]) for name, kind in FORMAT[table].items()]
-        buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(FORMAT[table])
-        writer.writerows(zip(*columns, strict=True))
-        return buffer.getvalue()
+        rows = [tuple(row.values()) for _, row in sorted(self.tables[table].items(), key=lambda item: item[0])]
+        # Most rows are as they were when last asked for.
+        lines = self._lines[table]
+        new = [row for row in rows if row not in lines]
+        lines.update(zip(new, _written(table, new), strict=True))
+        return ",".join(FORMAT[table]) + "\n" + "".join([lines[row] for row in rows])
 
     def save(self, directory: Path) -> None:
         """Write every table as a plain file of the record format."""
@@ -172,7 +172,15 @@ def _read(kind: type, text: str) -> object:
     return kind(text)
 
 
-def _column(kind: type, values: list[Any]) -> list[Any]:
+def _written(table: str, rows: list[tuple[Any, ...]]) -> list[str]:
+    columns = zip(*rows, strict=True)
+    texts = [_column(kind, values) for kind, values in zip(FORMAT[table].values(), columns, strict=bool(rows))]
+    lines: list[str] = []
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n").writerows(zip(*texts, strict=True))
+    return lines
+
+
+def _column(kind: type, values: Collection[Any]) -> Collection[Any]:
     if kind is bool:
         return [{True: "true", False: "false", None: None}[value] for value in values]
     if kind is float:

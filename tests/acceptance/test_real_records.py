@@ -5,6 +5,7 @@ Everything goes through the program and a real worker; every expected value come
 """
 
 import csv
+import gc
 import io
 import uuid
 from collections.abc import Iterator
@@ -26,6 +27,14 @@ from tests.acceptance.oulad import (
 from tests.model import FORMAT, RECORD_TABLES, Counts, System, read_table
 
 Texts = dict[str, str]
+
+
+@pytest.fixture
+def _garbage_is_kept() -> Iterator[None]:
+    """Look for no garbage, which would be to walk through the model's millions of rows again and again."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture
@@ -54,6 +63,7 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Installation
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("_garbage_is_kept")
 def test_every_reset_of_real_records_does_through_the_program_what_the_plain_rules_say(
     installation: Installation, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
