@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 
 import click
@@ -13,8 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from commands.context import Invocation, pass_invocation
 from commands.output import print_json
 from jobs.database import first_line
+from jobs.delivery import SendFailed
 from jobs.errors import TrainingResetError
-from jobs.store import lease_rows
+from jobs.store import delivery_rows, lease_rows
 from jobs.store.version import SCHEMA_VERSION, require_schema
 from worker.configuration import QUEUE, redis_url
 
@@ -41,7 +43,7 @@ class Unwell(click.ClickException):
 @pass_invocation
 def doctor(invocation: Invocation) -> None:
     """Check every dependency and setting, a line each, with the mend for what fails."""
-    checks = (_versions, _settings, _home, _database, _broker, _workers)
+    checks = (_versions, _settings, _home, _database, _broker, _workers, _results, _mail)
     findings = [finding for check in checks for finding in _run(check, invocation)]
     for finding in findings:
         if invocation.as_json:
@@ -153,3 +155,41 @@ def _workers(invocation: Invocation) -> Iterator[Finding]:
         alive = lease_rows.living_workers(connection)
     mend = None if alive else "start one with 'training-reset up' or 'training-reset worker'"
     yield Finding("workers", f"{len(alive)} alive", mend)
+
+
+def _results(invocation: Invocation) -> Iterator[Finding]:
+    require_schema(invocation.database)
+    with invocation.database.read() as connection:
+        troubles = delivery_rows.find_troubles(connection, late_after=_LATE_AFTER, forget_after=_FORGET_AFTER)
+    signed = "no secret to sign with is set" if invocation.settings.result_secret is None else "they are signed"
+    if not (troubles.given_up or troubles.late):
+        yield Finding("results", f"none given up, none late; {signed}")
+    if troubles.given_up:
+        mend = "see 'job status' for why, mend it, and run 'training-reset job resend JOB'"
+        yield Finding("results", f"given up: {_jobs(troubles.given_up)}", mend)
+    if troubles.late:
+        yield Finding("results", f"late: {_jobs(troubles.late)}", "see 'job status' for why; they are tried again")
+
+
+def _jobs(ids: tuple[int, ...]) -> str:
+    named = ", ".join(map(str, ids[:_MOST_NAMED]))
+    return f"{len(ids)} jobs ({named}{', …' if len(ids) > _MOST_NAMED else ''})" if len(ids) > 1 else f"job {named}"
+
+
+_LATE_AFTER, _FORGET_AFTER = timedelta(minutes=10), timedelta(days=7)
+_MOST_NAMED = 5
+
+
+def _mail(invocation: Invocation) -> Iterator[Finding]:
+    from worker.mail import mail_server  # noqa: PLC0415 - rarely needed
+
+    if invocation.settings.smtp_url is None:
+        yield Finding("mail", "no server is set, so --on-result mailto: is refused")
+        return
+    try:
+        with mail_server(invocation.settings) as server:
+            server.noop()
+    except SendFailed as failure:
+        yield Finding("mail", failure.reason, "check TRAINING_RESET_SMTP_URL and that the server runs")
+    else:
+        yield Finding("mail", f"the server answers; sender {invocation.settings.mail_from}")

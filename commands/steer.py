@@ -1,4 +1,4 @@
-"""`job pause|resume|cancel|retry|set`: steer jobs."""
+"""`job pause|resume|cancel|retry|set|resend`: steer jobs."""
 
 import time
 from collections.abc import Callable
@@ -76,6 +76,17 @@ def retry(invocation: Invocation, *, job: int, reason: str | None, yes: bool, wa
     after_submit(invocation, again, why_not_new=None if new else earlier_retry, wait=wait, watch=watch)
 
 
+@click.command("resend")
+@click.argument("job", type=int)
+@click.option("--all", "delivered_too", is_flag=True, help="Those that were delivered, too.")
+@pass_invocation
+def resend(invocation: Invocation, *, job: int, delivered_too: bool) -> None:
+    """Send the results of an ended job again that were not delivered, under the same ids as before."""
+    number = _steering(invocation).resend(job, delivered_too=delivered_too)
+    invocation.say(f"job {job}: {number} to be sent; the leading worker does so")
+    print_status(invocation, invocation.administration.status(job))
+
+
 def _order_until_stopped(invocation: Invocation, order: Callable[[int], None], job: int) -> None:
     """Repeat an order until it is carried out, so that it takes no worker; give up waiting after half a minute."""
     deadline = time.monotonic() + _STOP_SECONDS
@@ -92,5 +103,5 @@ def _steering(invocation: Invocation) -> Steering:
     return Steering(invocation.database, invocation.settings.actor)
 
 
-STEERING = (pause, cancel, resume, set_pace, retry)
+STEERING = (pause, cancel, resume, set_pace, retry, resend)
 """The commands of this file; they stand in the group `job`."""

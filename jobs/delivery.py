@@ -37,6 +37,28 @@ class Delivery:
     delivered_at: datetime | None
     error: str | None
 
+    @property
+    def being_sent(self) -> bool:
+        """Whether a try is under way, as far as is known."""
+        return self.state is DeliveryState.WAITING and self.tries > 0 and self.due_at is None
+
+
+class SendFailed(Exception):
+    """A try to send a result failed.
+
+    Args:
+        reason: one clause, without credentials.
+        final: whether the receiver wants no other try.
+        wait_seconds: how long the receiver asked not to be tried again.
+
+    """
+
+    def __init__(self, reason: str, *, final: bool = False, wait_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.final = final
+        self.wait_seconds = wait_seconds
+
 
 def wait_seconds(tries: int, first: float, longest: float) -> float:
     """Give the seconds to wait after so many failed tries: doubled each time, bounded, never in step with others.

@@ -13,7 +13,7 @@ from jobs import dispatch
 from jobs.database import Database
 from jobs.settings import Settings
 from jobs.settling import settle
-from jobs.store import chunk_rows, job_rows, lease_rows
+from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows
 
 log = structlog.get_logger()
 
@@ -28,6 +28,7 @@ class Housekeeper:
         waiting: counts the messages that wait at the broker; raises PublishFailed if it is out of reach.
         lives: tells whether a process of this worker is alive.
         kill: ends a process of this worker at once.
+        start_courier: starts one more process that sends results, if there are not enough.
 
     """
 
@@ -38,6 +39,7 @@ class Housekeeper:
     waiting: Callable[[], int]
     lives: Callable[[int], bool]
     kill: Callable[[int], None]
+    start_courier: Callable[[], None]
 
     def beat(self) -> None:
         """Renew the worker's lease."""
@@ -58,6 +60,7 @@ class Housekeeper:
         if leads:
             self._return_lapsed_chunks()
             self._move_jobs_on()
+            self._send_results()
             self._find_lost_messages()
             dispatch.fill(self.database, self.settings, self.publish)
 
@@ -107,3 +110,9 @@ class Housekeeper:
             lease_rows.remove_lapsed_workers(connection, _FORGET_WORKERS_AFTER_LEASES * self.settings.lease_seconds)
             for job in job_rows.find_unfinished(connection):
                 settle(connection, job)
+
+    def _send_results(self) -> None:
+        with self.database.read() as connection:
+            due = delivery_rows.any_due(connection)
+        if due:
+            self.start_courier()

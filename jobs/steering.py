@@ -129,6 +129,28 @@ class Steering:
             )
             return record(connection, resolved, pace, parent_id=job.id), True
 
+    def resend(self, job_id: int, *, delivered_too: bool) -> int:
+        """Have the results of an ended job sent again, from the first try on; give their number.
+
+        Args:
+            job_id: which job.
+            delivered_too: not only those that are still to arrive.
+
+        Raises:
+            Conflict: it has not ended, or there is nothing to send.
+
+        """
+        with self._database.write() as connection:
+            _, job = self._find(connection, job_id)
+            if not job.state.ended:
+                raise Conflict(f"job {job.id} is {job.state.value}; its result is sent when it has ended")
+            if not delivery_rows.targets_of(connection, job.id):
+                raise Conflict(f"job {job.id} was submitted without --on-result; 'job status' shows its result")
+            number = delivery_rows.send_again(connection, job.id, delivered_too=delivered_too)
+            if number == 0:
+                raise Conflict(f"every result of job {job.id} was delivered; give --all to send them again")
+        return number
+
     def _stop(self, job_id: int, order: JobState, word: str, stopped: JobState) -> None:
         """Commit the order, then settle what follows from it."""
         with self._database.write() as connection:

@@ -93,4 +93,5 @@ def _problem_of_address(address: str) -> str | None:
         parsed = Address(addr_spec=address)
     except (MessageError, ValueError, IndexError):  # what the parser raises at odd words is not all of one kind
         return "is no mail address"
-    return None if parsed.username and parsed.domain and "?" not in address else "is no mail address"
+    whole = parsed.username and parsed.domain and address.isascii() and "?" not in address
+    return None if whole else "is no mail address"

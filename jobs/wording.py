@@ -137,7 +137,7 @@ def _delivery_object(delivery: Delivery) -> dict[str, object]:
         "tries": delivery.tries,
         "next_try_at": delivery.due_at,
         "delivered_at": delivery.delivered_at,
-        "error": delivery.error,
+        "error": None if delivery.being_sent else delivery.error,
     }
 
 
@@ -147,7 +147,9 @@ def _delivery_line(delivery: Delivery, *, ended: bool) -> str:
             told = f"delivered {time_text(delivery.delivered_at)}"
         case DeliveryState.GIVEN_UP:
             told = f"given up after {_tries(delivery)}: {delivery.error}; 'job resend {delivery.job_id}' tries again"
-        case _ if delivery.tries and delivery.due_at:
+        case _ if delivery.being_sent:
+            told = f"being sent, try {delivery.tries}"
+        case _ if delivery.due_at:
             told = f"waiting after {_tries(delivery)}, next {time_text(delivery.due_at)}: {delivery.error}"
         case _:
             told = "waiting for its turn" if ended else "waiting for the job's end"

@@ -119,17 +119,26 @@ class Installation:
         database_url: a fresh database with the empty schema.
         broker_url: the broker as Celery reads it.
         learners: how many to generate.
+        settings: more settings of every process, by their names.
 
     """
 
-    def __init__(self, directory: Path, database_url: str, broker_url: str, learners: int = 120) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        database_url: str,
+        broker_url: str,
+        learners: int = 120,
+        settings: dict[str, str] | None = None,
+    ) -> None:
         self.directory = directory
         self.database = Database(database_url)
         generate_records(self.database, users=learners, seed=1)
         self.before = dump(self.database)
         self.workers: list[Worker] = []
         self._frozen: set[int] = set()
-        self._environment = os.environ | {f"TRAINING_RESET_{name}": value for name, value in SHORT_TIMES.items()}
+        given = SHORT_TIMES | (settings or {})
+        self._environment = os.environ | {f"TRAINING_RESET_{name}": value for name, value in given.items()}
         self._environment |= {
             "TRAINING_RESET_HOME": str(directory / "home"),
             "TRAINING_RESET_DATABASE_URL": database_url,

@@ -191,13 +191,14 @@ def submit(database: Database, request: ResetRequest = TRAINING, *, login: str =
 
 
 class Broker:
-    """Takes messages in place of a broker; `down` refuses them, from the next or after so many."""
+    """Takes messages in place of a broker, and orders in place of the system; refuses messages after so many."""
 
     def __init__(self) -> None:
         self.messages: list[int] = []
         self.takes: int | None = None
         self.waiting = 0
         self.killed: list[int] = []
+        self.couriers = 0
 
     def __call__(self, chunk_id: int) -> None:
         if self.takes is not None and self.takes <= 0:
@@ -205,6 +206,10 @@ class Broker:
         if self.takes is not None:
             self.takes -= 1
         self.messages.append(chunk_id)
+
+    def start_courier(self) -> None:
+        """Count a courier that would be started."""
+        self.couriers += 1
 
     def take(self) -> list[int]:
         """Give the messages that are there, and forget them."""

@@ -19,6 +19,7 @@ from jobs.errors import DatabaseUnavailable
 from jobs.housekeeping import Housekeeper
 from jobs.settings import Settings
 from worker.children import Children
+from worker.couriers import Couriers
 from worker.logs import configure_logging
 from worker.publishing import messages_waiting, publish_chunk
 
@@ -35,11 +36,19 @@ def main(worker_id: str) -> None:
     # It waits for no lock longer than until its next beat: whoever holds SQLite's may be what it has to end.
     patience = min(settings.heartbeat_seconds, settings.database_busy_seconds)
     database = Database(settings.database, patience, settings.statement_timeout_seconds)
-    children = Children(os.getppid())
+    children, couriers = Children(os.getppid()), Couriers()
     housekeeper = Housekeeper(
-        database, settings, worker_id, publish_chunk, messages_waiting, children.lives, children.kill
+        database,
+        settings,
+        worker_id,
+        publish_chunk,
+        messages_waiting,
+        children.lives,
+        children.kill,
+        couriers.start_another,
     )
     keep_house(housekeeper, settings, stop)
+    couriers.stop()
 
 
 def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event) -> None:

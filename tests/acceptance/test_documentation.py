@@ -1,5 +1,6 @@
 """The documentation says what the program does: its commands run, its tables are the code's."""
 
+import base64
 import os
 import re
 import shlex
@@ -8,13 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from pydantic import SecretStr
 
 from cli import main_group  # noqa: TID251 - the tree of commands is what the documentation is held against
+from jobs.settings import Settings
 from tests.documentation import ROOT, STATES, states, undocumented_settings
+from tests.receivers import SECRET, Receiver
+from worker.webhook import post_result
 
 PROGRAM = Path(sys.executable).with_name("training-reset")
 
@@ -43,6 +50,28 @@ def test_the_states_of_a_job_are_documented_as_they_are() -> None:
 
 def test_every_setting_is_documented_with_its_default() -> None:
     assert undocumented_settings() == []
+
+
+def test_the_receiver_s_code_takes_what_is_posted_and_nothing_else() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "results.md").read_text(), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - as a receiver would
+    read_result = names["read_result"]
+    settings, body = Settings(result_secret=SecretStr(SECRET)), b'{"id": 1}'
+    with Receiver().serving() as receiver:
+        for moment in (datetime.now(UTC), datetime.now(UTC) - timedelta(minutes=6)):
+            post_result(settings, receiver.url(), "msg_1", moment, body)
+    post, old = receiver.posts
+    assert read_result(SECRET, post.headers, post.body) == {"id": 1}
+    other = "whsec_" + base64.b64encode(bytes(32)).decode()
+    for secret, headers, posted in (
+        (other, post.headers, body),
+        (SECRET, post.headers, body + b" "),
+        (SECRET, post.headers | {"webhook-id": "msg_2"}, body),
+        (SECRET, old.headers, body),
+    ):
+        with pytest.raises(ValueError, match=r"not signed|too long ago"):
+            read_result(secret, headers, posted)
 
 
 @pytest.fixture

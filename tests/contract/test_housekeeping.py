@@ -49,6 +49,7 @@ def keeper(database: Database, broker: Broker, worker_id: str = "worker") -> Hou
         waiting=lambda: broker.waiting,
         lives=lambda process_id: process_id != GONE,
         kill=broker.killed.append,
+        start_courier=broker.start_courier,
     )
     housekeeper.beat()
     return housekeeper

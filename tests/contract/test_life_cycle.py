@@ -359,7 +359,14 @@ class LifeCycle(RuleBasedStateMachine):
     def _house(self, worker: str, *, lives: bool) -> None:
         broker = self.broker
         keeper = Housekeeper(
-            self.database, SETTINGS, worker, broker, lambda: len(broker.messages), lambda _: lives, lambda _: None
+            self.database,
+            SETTINGS,
+            worker,
+            broker,
+            lambda: len(broker.messages),
+            lambda _: lives,
+            lambda _: None,
+            broker.start_courier,
         )
         keeper.beat()
         with suppress(PublishFailed):

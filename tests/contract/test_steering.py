@@ -73,7 +73,14 @@ def claim(database: Database, chunk_id: int) -> Claim:
 def housekeeping(database: Database, broker: Broker | None = None) -> None:
     broker = broker or Broker()
     keeper = Housekeeper(
-        database, SETTINGS, "keeper", broker, lambda: broker.waiting, lambda _: True, broker.killed.append
+        database,
+        SETTINGS,
+        "keeper",
+        broker,
+        lambda: broker.waiting,
+        lambda _: True,
+        broker.killed.append,
+        broker.start_courier,
     )
     keeper.beat()
     keeper.round()
