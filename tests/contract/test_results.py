@@ -144,7 +144,7 @@ def test_a_target_named_twice_is_told_once_and_every_target_is_told(small: Datab
 def test_a_retry_tells_whom_its_job_told(small: Database, receiver: Receiver) -> None:
     job = submit(small, on_result=(receiver.url(),))
     Steering(small, "root").cancel(job)
-    retried = Steering(small, "root").retry(job, JobOptions(reason="again"))
+    retried, _ = Steering(small, "root").retry(job, JobOptions(reason="again"))
     work(small)
     deliver(small)
     assert [(post.result["id"], post.result["parent"]) for post in receiver.posts] == [(job, None), (retried.id, job)]

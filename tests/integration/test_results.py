@@ -22,10 +22,10 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, database_url: str, broker_url: str, mailbox: Mailbox) -> Iterator[Installation]:
-    """Records in a fresh database, once of each kind, with a secret and a mail server."""
+def installation(tmp_path: Path, sqlite_database_url: str, broker_url: str, mailbox: Mailbox) -> Iterator[Installation]:
+    """Records in a fresh database, with a secret and a mail server."""
     mail = {"SMTP_URL": mailbox.url(), "MAIL_FROM": "reset@lms.example"}
-    installation = Installation(tmp_path, database_url, broker_url, learners=20, settings=ENVIRONMENT | mail)
+    installation = Installation(tmp_path, sqlite_database_url, broker_url, learners=20, settings=ENVIRONMENT | mail)
     yield installation
     installation.close()
 
