@@ -35,7 +35,7 @@ def main(worker_id: str) -> None:
     settings = Settings()
     # It waits for no lock longer than until its next beat: whoever holds SQLite's may be what it has to end.
     patience = min(settings.heartbeat_seconds, settings.database_busy_seconds)
-    database = Database(settings.database, patience, settings.statement_timeout_seconds)
+    database = Database(settings.database, patience, settings.heartbeat_seconds)
     children, couriers = Children(os.getppid()), Couriers()
     housekeeper = Housekeeper(
         database,

@@ -124,7 +124,13 @@ class CeleryWorker(Worker):
                 process.resume()
 
     def _family(self) -> list[psutil.Process]:
-        return [child for child in self.process.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in self.process.children() if _lives(child)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _is_housekeeper(process: psutil.Process) -> bool:
