@@ -25,6 +25,7 @@ COMMANDS = {
     "preview": "commands.request:preview_group",
     "submit": "commands.request:submit_group",
     "me": "commands.me:me_group",
+    "blackout": "commands.blackout:blackout_group",
     "job": "commands.job:job_group",
     "doctor": "commands.doctor:doctor",
 }

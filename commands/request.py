@@ -71,7 +71,7 @@ when_options = _stack(
         multiple=True,
         help="Hold the job outside of it; 'mon-fri 22:00-05:00 Europe/London', or several.",
     ),
-    click.option("--urgent", is_flag=True, help="Do not let the system hold the job."),
+    click.option("--urgent", is_flag=True, help="Do not hold the job for blackouts."),
 )
 job_options = _stack(
     click.option("--reason", required=True, help="Why these records are reset."),

@@ -1,6 +1,7 @@
 """After a submit: send the work on its way, and wait for its end or show its progress."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -87,20 +88,27 @@ def _settled(status: JobStatus) -> bool:
 
 
 def _wait(invocation: Invocation, job_id: int) -> JobStatus:
-    began, hinted = time.monotonic(), False
+    began, hinted, told = time.monotonic(), False, None
     while not _settled(status := invocation.administration.status(job_id)):
+        told = _tell_hold(status, told, invocation.say)
         if not hinted and time.monotonic() - began > _HINT_AFTER_SECONDS:
             hinted = True
-            _hint(invocation, status)
+            _hint(invocation)
         time.sleep(_POLL_SECONDS)
     return status
 
 
-def _hint(invocation: Invocation, status: JobStatus) -> None:
-    """Say why nothing happens, where it is known."""
-    if status.job.state is JobState.HOLDING:
-        invocation.say(f"job {status.job.id} is holding: {status.job.state_reason}")
-    elif not invocation.administration.workers_alive():
+def _tell_hold(status: JobStatus, told: str | None, tell: Callable[[str], None]) -> str | None:
+    """Say why a job waits by itself, once for each reason; give what was told."""
+    why = status.job.state_reason if status.job.state is JobState.HOLDING else None
+    if why is not None and why != told:
+        tell(f"job {status.job.id} is holding: {why}")
+    return why
+
+
+def _hint(invocation: Invocation) -> None:
+    """Say so if nothing can happen."""
+    if not invocation.administration.workers_alive():
         invocation.say("no worker is running; start one with 'training-reset up'")
 
 
@@ -114,12 +122,13 @@ def _watch(invocation: Invocation, job_id: int) -> JobStatus:
         TextColumn("{task.completed:,}/{task.total:,} users, {task.fields[speed]:,.0f}/s"),
         TimeElapsedColumn(),
     )
-    status = invocation.administration.status(job_id)
+    status, told = invocation.administration.status(job_id), None
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=status.job.users_total, job=job_id, **_shown(status))
         while not _settled(status):
             time.sleep(_POLL_SECONDS)
             status = invocation.administration.status(job_id)
+            told = _tell_hold(status, told, progress.console.print)
             progress.update(bar, completed=status.totals.done, **_shown(status))
         progress.update(bar, completed=status.totals.done)
     return status
@@ -130,9 +139,10 @@ def _shown(status: JobStatus) -> dict[str, Any]:
 
 
 def _watch_by_lines(invocation: Invocation, job_id: int) -> JobStatus:
-    shown = None
+    shown = told = None
     while True:
         status = invocation.administration.status(job_id)
+        told = _tell_hold(status, told, invocation.say)
         now = (status.job.state, status.totals.done)
         if now != shown:
             shown = now

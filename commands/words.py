@@ -7,8 +7,10 @@ from typing import TypeVar
 import click
 
 from commands.context import Invocation
+from jobs.blackout import parse_days
 from jobs.errors import shown
 from jobs.windows import Window
+from jobs.zones import find_zone
 
 T = TypeVar("T")
 
@@ -97,6 +99,34 @@ class WindowWords(click.ParamType[Window]):
         invocation = ctx.find_object(Invocation) if ctx else None
         try:
             return Window.parse(str(value), invocation.settings.timezone if invocation else "UTC")
+        except ValueError as error:
+            self.fail(f"{error}", param, ctx)
+
+
+class ZoneName(click.ParamType[str]):
+    """The name of a time zone."""
+
+    name = "ZONE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Give the name, or fail at one that is unknown."""
+        try:
+            return find_zone(str(value)).key
+        except ValueError as error:
+            self.fail(f"{error}", param, ctx)
+
+
+class Days(click.ParamType[tuple[date, date]]):
+    """One day, or the first and the last of several."""
+
+    name = "DAY..DAY"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, date]:
+        """Give the first and the last day."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_days(str(value))
         except ValueError as error:
             self.fail(f"{error}", param, ctx)
 

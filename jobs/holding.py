@@ -1,6 +1,7 @@
 """Whether a job must wait now, why and until when; and when one that may run will have to stop. Pure decisions.
 
-What makes a job wait is what it was submitted with: a time before which it may not begin, and windows.
+What makes a job wait is what it was submitted with, a time before which it may not begin and windows; and what the
+system says, blackouts, unless the job is urgent.
 """
 
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobs.blackout import Blackout
 from jobs.windows import Window, next_opening, open_until
 
 _CHUNKS_LEFT = 2
@@ -25,6 +27,24 @@ class Wishes(Protocol):
     def windows(self) -> Sequence[Window]:
         """When it may run; none means always."""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether the system may not make it wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the system says now.
+
+    Attributes:
+        now: by the database's clock.
+        blackouts: those that are not over.
+
+    """
+
+    now: datetime
+    blackouts: Sequence[Blackout] = ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
@@ -34,8 +54,30 @@ class Hold:
     until: datetime
 
 
-def hold_of(wishes: Wishes, now: datetime) -> Hold | None:
-    """Say what makes a job wait now, if anything does."""
+def hold_of(wishes: Wishes, location_id: int | None, around: Surroundings) -> Hold | None:
+    """Say what makes a job wait now, if anything does.
+
+    Args:
+        wishes: when it may run.
+        location_id: whose records it resets; None stands for all locations.
+        around: what the system says.
+
+    """
+    own = _own_hold(wishes, around.now)
+    return system_hold(location_id, around) if own is None and not wishes.urgent else own
+
+
+def system_hold(location_id: int | None, around: Surroundings) -> Hold | None:
+    """Say why the system makes jobs wait now that are not urgent, if it does."""
+    concerning = [blackout for blackout in around.blackouts if blackout.concerns(location_id)]
+    begun = [blackout for blackout in concerning if blackout.begins <= around.now < blackout.ends]
+    if not begun:
+        return None
+    last = max(begun, key=lambda blackout: blackout.ends)
+    return Hold(reason=f"blackout {last}; ends {_text(last.ends)}", until=last.ends)
+
+
+def _own_hold(wishes: Wishes, now: datetime) -> Hold | None:
     start, windows = wishes.not_before, wishes.windows
     if start is not None and start > now:
         return Hold(reason=f"not before {_text(start)}", until=start)
@@ -45,9 +87,11 @@ def hold_of(wishes: Wishes, now: datetime) -> Hold | None:
     return None
 
 
-def closing_of(wishes: Wishes, now: datetime) -> datetime | None:
+def closing_of(wishes: Wishes, location_id: int | None, around: Surroundings) -> datetime | None:
     """Give the moment from which a job that may run now may not commit any more; None if there is none in sight."""
-    return open_until(wishes.windows, now) if wishes.windows else None
+    found = [] if wishes.urgent else [each.begins for each in around.blackouts if each.concerns(location_id)]
+    until = open_until(wishes.windows, around.now) if wishes.windows else None
+    return min((moment for moment in (*found, until) if moment is not None and moment > around.now), default=None)
 
 
 def seconds_needed(chunk_seconds: float) -> float:

@@ -12,7 +12,7 @@ import structlog
 from jobs import dispatch
 from jobs.database import Database
 from jobs.settings import Settings
-from jobs.settling import settle
+from jobs.settling import read_surroundings, settle
 from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows
 
 log = structlog.get_logger()
@@ -108,8 +108,9 @@ class Housekeeper:
     def _move_jobs_on(self) -> None:
         with self.database.write() as connection:
             lease_rows.remove_lapsed_workers(connection, _FORGET_WORKERS_AFTER_LEASES * self.settings.lease_seconds)
+            around = read_surroundings(connection)
             for job in job_rows.find_unfinished(connection):
-                settle(connection, job)
+                settle(connection, job, around)
 
     def _send_results(self) -> None:
         with self.database.read() as connection:

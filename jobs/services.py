@@ -115,6 +115,7 @@ class Administration:
             wishes: when it may run, if not always; a note says what would make it wait.
 
         """
+        wishes = wishes or JobOptions(reason="a preview")
         with self._database.read() as connection:
             return preview(connection, resolve(connection, *self._locate(connection, request)), wishes)
 

@@ -6,13 +6,15 @@ Called after every chunk, after every order and in every round of housekeeping; 
 from sqlalchemy import Connection
 
 from jobs.database import read_now
-from jobs.holding import Hold, closing_of, hold_of
+from jobs.holding import Hold, Surroundings, closing_of, hold_of
 from jobs.model import Job, JobState
 from jobs.progress import Totals, too_many_failed
-from jobs.store import chunk_rows, job_rows, outcome_rows
+from jobs.store import blackout_rows, chunk_rows, job_rows, outcome_rows
 
 
-def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> None:
+def settle(
+    connection: Connection, job: Job, around: Surroundings | None = None, *, count_failures: bool = True
+) -> None:
     """Take the one step that is due for this job, if any.
 
     A stop must have been committed before: only then can no chunk begin any more that does not see it.
@@ -20,6 +22,7 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
     Args:
         connection: in a writing transaction.
         job: as it is now.
+        around: what the system says, if it was read in this transaction.
         count_failures: whether users may have failed since it was last settled.
 
     """
@@ -31,7 +34,7 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
             job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.HOLDING)
             job_rows.finish_if_complete(connection, job.id)
         case JobState.QUEUED | JobState.RUNNING | JobState.HOLDING:
-            _hold_or_let_go(connection, job)
+            _hold_or_let_go(connection, job, around or read_surroundings(connection))
             if job.state is JobState.RUNNING and count_failures:
                 _break_off(connection, job)
         case JobState.PAUSING:
@@ -42,13 +45,18 @@ def settle(connection: Connection, job: Job, *, count_failures: bool = True) -> 
                 _end_stopped(connection, job)
 
 
-def _hold_or_let_go(connection: Connection, job: Job) -> None:
-    now = read_now(connection)
-    hold = hold_of(job, now)
+def read_surroundings(connection: Connection) -> Surroundings:
+    """Read what the system says now about jobs that want to run."""
+    blackouts = blackout_rows.find_blackouts_to_come(connection)
+    return Surroundings(now=read_now(connection), blackouts=blackouts)
+
+
+def _hold_or_let_go(connection: Connection, job: Job, around: Surroundings) -> None:
+    hold = hold_of(job, job.location_id, around)
     if hold is not None:
         _hold(connection, job, hold)
         return
-    closes_at = closing_of(job, now)
+    closes_at = closing_of(job, job.location_id, around)
     if closes_at != job.closes_at:
         job_rows.set_closing(connection, job.id, closes_at)
     if job.state is JobState.HOLDING:

@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 
 from jobs.database import read_now
 from jobs.errors import Conflict, InputRefused, joined
-from jobs.holding import Wishes, closing_of, hold_of
+from jobs.holding import Wishes, closing_of, hold_of, system_hold
 from jobs.model import Access, Actor, Content, Job, JobState, Kind, Rows
 from jobs.records.content import resolve_content
 from jobs.records.engine import ResetEngine
 from jobs.records.people import Location, Targets, resolve_users
 from jobs.scope import JobOptions, ResetRequest, canonical_words
+from jobs.settling import read_surroundings
 from jobs.store import delivery_rows, job_rows
 
 _PAGE = 1000
@@ -100,8 +101,8 @@ def resolve(connection: Connection, actor: Actor, request: ResetRequest, locatio
     )
 
 
-def preview(connection: Connection, resolved: Resolved, wishes: Wishes | None = None) -> Preview:
-    """Count what a reset would do now; writes nothing. `wishes` say when it may run, if not always."""
+def preview(connection: Connection, resolved: Resolved, wishes: Wishes) -> Preview:
+    """Count what a reset would do now, and whether it would wait; writes nothing."""
     engine = ResetEngine(resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name)
     user_ids = tuple(resolved.targets.read(connection))
     changed, rows = 0, Rows()
@@ -116,7 +117,7 @@ def preview(connection: Connection, resolved: Resolved, wishes: Wishes | None = 
         changed=changed,
         rows=rows,
         cutoff=resolved.cutoff,
-        notes=(*_notes(connection, resolved), *_hold_notes(wishes, read_now(connection))),
+        notes=(*_notes(connection, resolved), *_hold_notes(connection, resolved.location, wishes)),
         users_digest=_digest_of_users(user_ids),
         user_ids=user_ids,
     )
@@ -136,8 +137,9 @@ def record(
         UsersChanged: the frozen users are not those whose digest was expected.
 
     """
-    now = read_now(connection)
-    hold = hold_of(options, now)
+    location_id = None if resolved.location is None else resolved.location.id
+    around = read_surroundings(connection)
+    hold = hold_of(options, location_id, around)
     job_id = job_rows.insert_job(
         connection,
         kind=resolved.request.kind.value,
@@ -145,7 +147,7 @@ def record(
         state_reason=None if hold is None else hold.reason,
         actor_id=resolved.actor.id,
         actor_login=resolved.actor.login,
-        location_id=None if resolved.location is None else resolved.location.id,
+        location_id=location_id,
         reason=options.reason.strip(),
         parent_id=parent_id,
         cutoff=resolved.cutoff,
@@ -155,7 +157,7 @@ def record(
         not_before=options.not_before,
         windows=options.windows,
         urgent=options.urgent,
-        closes_at=closing_of(options, now) if hold is None else None,
+        closes_at=closing_of(options, location_id, around) if hold is None else None,
         idempotency_key=options.idempotency_key,
         words_digest=_digest(canonical_words(resolved.request, options)),
     )
@@ -207,10 +209,13 @@ def _notes(connection: Connection, resolved: Resolved) -> Iterator[str]:
         yield f"Job {job.id} ({job.state.value}) is about some of the same users and content and has not ended."
 
 
-def _hold_notes(wishes: Wishes | None, now: datetime) -> Iterator[str]:
-    hold = None if wishes is None else hold_of(wishes, now)
-    if hold is not None:
+def _hold_notes(connection: Connection, location: Location | None, wishes: Wishes) -> Iterator[str]:
+    location_id = None if location is None else location.id
+    around = read_surroundings(connection)
+    if hold := hold_of(wishes, location_id, around):
         yield f"It would not begin now but hold: {hold.reason}."
+    if wishes.urgent and (overruled := system_hold(location_id, around)):
+        yield f"Being urgent, it does not wait for this: {overruled.reason}."
 
 
 def _digest(words: str) -> str:

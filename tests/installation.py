@@ -186,7 +186,7 @@ class Installation:
             check=False,
         )
 
-    def submit(self, chunk_size: int = 3) -> int:
+    def submit(self, chunk_size: int = 3, **options: Any) -> int:  # noqa: ANN401 - any option
         """Record [203] of everything for everybody, in small chunks, and give the job's id; housekeeping finds it."""
         request = ResetRequest(
             kind=Kind.TRAINING,
@@ -194,7 +194,7 @@ class Installation:
             content=ContentSelection(all_content=True),
             location="all",
         )
-        options = JobOptions(reason="a new year", chunk_size=chunk_size)
+        options = JobOptions(**{"reason": "a new year", "chunk_size": chunk_size} | options)
         return Administration(self.database, "root").submit(request, options)[0].id
 
     # What can be seen.

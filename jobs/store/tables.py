@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
@@ -172,4 +173,21 @@ standings = Table(
     metadata,
     Column("actor_id", Id, primary_key=True, autoincrement=False),
     Column("location_id", BigInteger, nullable=False),
+)
+
+blackouts = Table(
+    "blackouts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("location_id", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("actor_id", BigInteger, nullable=False),
+    Column("actor_login", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("first_day <= last_day", name="days"),
+    CheckConstraint("reason <> ''", name="reason"),
+    sqlite_autoincrement=True,
 )
