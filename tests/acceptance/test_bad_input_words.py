@@ -38,6 +38,32 @@ def test_how_a_job_runs_has_its_range(on_sqlite: Program, option: str, value: st
 
 
 @pytest.mark.parametrize(
+    ("window", "says"),
+    [("22-05", "'22'"), ("someday 22:00-05:00", "'someday 22:00-05:00'"), ("22:00-05:00 Mars", "'Mars'")],
+)
+def test_a_window_is_a_time_of_day_with_days_and_a_zone(on_sqlite: Program, window: str, says: str) -> None:
+    for command in (SUBMIT, PREVIEW):
+        on_sqlite.refuses(*command, "--window", window, code=2, says=("--window", says))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("2026-02-30", "exams"), 2, "'2026-02-30' are no days"),
+        (("2027-01-05..2026-12-20", "exams"), 2, "give 2026-12-20..2027-01-05"),
+        (("2026-12-20",), 2, "REASON"),
+        (("2026-12-20", " "), 3, "the reason is blank"),
+        (("2026-12-20", "exams", "--timezone", "Mars"), 2, "'Mars' is no time zone"),
+        (("2026-12-20", "exams", "--location", "77"), 3, "77"),
+    ],
+)
+def test_a_blackout_has_days_a_reason_a_zone_and_a_location(
+    on_sqlite: Program, words: tuple[str, ...], code: int, says: str
+) -> None:
+    on_sqlite.refuses("blackout", "add", *words, code=code, says=(says,))
+
+
+@pytest.mark.parametrize(
     ("cutoff", "code"),
     [
         ("2026-02-30", 2),
@@ -65,6 +91,7 @@ def test_a_command_that_does_not_exist_says_where_help_is(on_sqlite: Program, co
 
 def test_a_setting_out_of_range_is_named_with_its_value(on_sqlite: Program) -> None:
     on_sqlite.refuses(*SUBMIT, window="many", code=3, says=("TRAINING_RESET_WINDOW", "many"))
+    on_sqlite.refuses(*SUBMIT, timezone="Mars", code=3, says=("TRAINING_RESET_TIMEZONE", "'Mars' is no time zone"))
 
 
 def test_an_unknown_job_is_refused_by_every_command_that_follows_one(on_sqlite: Program) -> None:
