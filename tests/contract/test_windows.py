@@ -58,7 +58,14 @@ class House:
     def __init__(self, database: Database) -> None:
         self.broker = Broker()
         self._keeper = Housekeeper(
-            database, SETTINGS, "worker", self.broker, waiting=lambda: 0, lives=lambda _: True, kill=lambda _: None
+            database,
+            SETTINGS,
+            "worker",
+            self.broker,
+            waiting=lambda: 0,
+            lives=lambda _: True,
+            kill=lambda _: None,
+            start_courier=lambda: None,
         )
 
     def round(self) -> list[int]:
