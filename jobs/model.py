@@ -3,7 +3,7 @@
 Standard library only: these rules can be read and tested alone.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -113,7 +113,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
     """How many rows a reset erased or changed; for one user, a chunk, a preview or a whole job."""
 
@@ -122,10 +122,14 @@ class Rows:
     courses_reset: int = 0
 
     def __add__(self, other: Self) -> "Rows":
-        return Rows(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Rows)})
+        return Rows(
+            attempts_erased=self.attempts_erased + other.attempts_erased,
+            chapters_reset=self.chapters_reset + other.chapters_reset,
+            courses_reset=self.courses_reset + other.courses_reset,
+        )
 
     def __bool__(self) -> bool:
-        return any(getattr(self, field.name) for field in fields(Rows))
+        return bool(self.attempts_erased or self.chapters_reset or self.courses_reset)
 
 
 @dataclass(frozen=True, kw_only=True)

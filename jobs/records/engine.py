@@ -4,7 +4,7 @@ Counting, archiving and changing choose their rows by one and the same condition
 were before: so a preview is exact, and what is erased is exactly what was archived.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -285,15 +285,15 @@ def _lock_statements(sets: IdSets) -> list[Select[int] | Update]:
 
 
 def _count(connection: Connection, statements: _Statements, parameters: dict[str, object]) -> dict[int, int]:
-    return {row[0]: row[1] for row in connection.execute(statements.count, parameters)}
+    return dict(connection.execute(statements.count, parameters).all())
 
 
 def _by_user(counted: list[tuple[_Statements, dict[int, int]]]) -> UserRows:
-    rows: defaultdict[int, Rows] = defaultdict(Rows)
+    sums: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for statements, users in counted:
-        for user, number in users.items():
-            rows[user] += Rows(**{statements.counter: number})
-    return dict(rows)
+        sums[statements.counter].update(users)
+    everybody = set[int]().union(*sums.values())
+    return {user: Rows(**{counter: users[user] for counter, users in sums.items()}) for user in everybody}
 
 
 def _require_equal(statements: _Statements, what: str, found: int, counted: int) -> None:
