@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-faults test-mutations soak check docs format clean
+.PHONY: help demo test test-faults test-mutations soak bench check docs format clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test-mutations: $(VENV)/.installed  ## the core broken in one place at a time: t
 
 soak: $(VENV)/.installed  ## ten minutes of random faults on 50,000 users while learners write (SOAK='--seed 7' repeats one)
 	$(BIN)/python -m tests.soak $(SOAK)
+
+bench: $(VENV)/.installed  ## speed against what one would write instead (BENCH='--users 10000'; BENCH='--help' says more)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(VENV)/.installed  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from psycopg import adapters, postgres
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
-from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Integer, bindparam, cast, func, select
 from sqlalchemy.sql.selectable import Subquery
 from sqlalchemy.types import UserDefinedType
 

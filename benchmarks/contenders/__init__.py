@@ -1,0 +1,1 @@
+"""What does the same reset: the program, and what somebody would write instead of it."""
