@@ -27,6 +27,7 @@ COMMANDS = {
     "me": "commands.me:me_group",
     "blackout": "commands.blackout:blackout_group",
     "job": "commands.job:job_group",
+    "schedule": "commands.schedule:schedule_group",
     "doctor": "commands.doctor:doctor",
 }
 

@@ -1,6 +1,7 @@
 """What every command gets: the settings, how to print, and the use cases of whoever acts."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 import click
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from jobs.database import Database
 from jobs.errors import DatabaseUnavailable, InputRefused, shown
+from jobs.scheduling import Scheduling
 from jobs.services import Administration
 from jobs.settings import Settings
 
@@ -43,6 +45,12 @@ class Invocation:
     def administration(self) -> Administration:
         """The use cases of whoever acts."""
         return Administration(self.database, self.settings.actor)
+
+    @cached_property
+    def scheduling(self) -> Scheduling:
+        """The use cases about schedules of whoever acts."""
+        grace = timedelta(seconds=self.settings.schedule_grace_seconds)
+        return Scheduling(self.database, self.settings.actor, grace)
 
     def make_home(self) -> None:
         """Make the data directory, for its owner alone.

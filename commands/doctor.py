@@ -13,15 +13,18 @@ from sqlalchemy.exc import DBAPIError
 
 from commands.context import Invocation, pass_invocation
 from commands.output import print_json
-from jobs.database import first_line
+from jobs.attention import statuses_of_schedules
+from jobs.database import first_line, read_now
 from jobs.delivery import SendFailed
 from jobs.errors import TrainingResetError
-from jobs.store import delivery_rows, lease_rows
+from jobs.schedule import ScheduleState
+from jobs.store import delivery_rows, lease_rows, schedule_rows
 from jobs.store.version import SCHEMA_VERSION, require_schema
 from worker.configuration import QUEUE, redis_url
 
 _PREFIX = "TRAINING_RESET_"
 _OLDEST_REDIS = (6, 2)
+_RECENTLY = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Unwell(click.ClickException):
 @pass_invocation
 def doctor(invocation: Invocation) -> None:
     """Check every dependency and setting, a line each, with the mend for what fails."""
-    checks = (_versions, _settings, _home, _database, _broker, _workers, _results, _mail)
+    checks = (_versions, _settings, _home, _database, _broker, _workers, _schedules, _results, _mail)
     findings = [finding for check in checks for finding in _run(check, invocation)]
     for finding in findings:
         if invocation.as_json:
@@ -142,6 +145,25 @@ def _broker(invocation: Invocation) -> Iterator[Finding]:
             f"append-only file {'on' if durable else 'off'}",
             None if durable else "set appendonly yes, or every restart costs time",
         )
+
+
+def _schedules(invocation: Invocation) -> Iterator[Finding]:
+    require_schema(invocation.database)
+    grace = timedelta(seconds=invocation.settings.schedule_grace_seconds)
+    with invocation.database.read() as connection:
+        statuses = statuses_of_schedules(connection, schedule_rows.find_all(connection), grace)
+        counts = schedule_rows.count_outcomes(connection, read_now(connection) - _RECENTLY)
+    paused = [s.schedule for s in statuses if s.schedule.state is ScheduleState.PAUSED]
+    said = [f"{sum(s.schedule.state is ScheduleState.ACTIVE for s in statuses)} active", f"{len(paused)} paused"]
+    said += [f"{schedule.name} {schedule.state_reason}" for schedule in paused]
+    recent = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
+    bad = [(s.schedule.name, s.attention.what) for s in statuses if s.attention and s.attention.needs_mending]
+    mend = None
+    if bad:
+        name, what = bad[0]
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        mend = f"{name} {what}; see 'training-reset schedule show {name}'{more}"
+    yield Finding("schedules", f"{', '.join(said)}; times in the last 7 days: {recent or 'none'}", mend)
 
 
 def _old(release: str) -> str | None:

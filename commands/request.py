@@ -21,7 +21,9 @@ from jobs.submission import UsersChanged
 Command = Callable[..., Any]
 
 
-def _stack(*options: Command) -> Callable[[Command], Command]:
+def stack(*options: Command) -> Callable[[Command], Command]:
+    """Make one decorator of several options, in the order of the help."""
+
     def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
@@ -30,7 +32,7 @@ def _stack(*options: Command) -> Callable[[Command], Command]:
     return decorate
 
 
-user_options = _stack(
+user_options = stack(
     click.option("--user", "users", type=Users(), multiple=True, help="Users, by id or login."),
     click.option("--users-file", metavar="FILE|-", help="One id or login a line, or CSV with a column id or login."),
     click.option("--all-users", is_flag=True, help="Every user of the location."),
@@ -46,7 +48,7 @@ content_role_option = click.option(
     multiple=True,
     help="All chapters and courses of these roles; without a user option, for the users who hold one of them.",
 )
-training_options = _stack(
+training_options = stack(
     content_role_option,
     click.option("--category", "categories", type=Ids(), multiple=True, help="All courses of these categories."),
     click.option("--course", "courses", type=Ids(), multiple=True, help="Whole courses."),
@@ -54,7 +56,7 @@ training_options = _stack(
     click.option("--all-content", is_flag=True, help="Every course and chapter."),
     click.option("--completed-before", "cutoff", type=MomentOrAge(), help="Only what was completed before."),
 )
-in_progress_options = _stack(
+in_progress_options = stack(
     click.option("--id-type", type=click.Choice(["chapter", "course", "category"]), help="What the ids are."),
     click.option("--id", "ids", type=Ids(), multiple=True, help="Ids of that type."),
     content_role_option,
@@ -62,7 +64,7 @@ in_progress_options = _stack(
     click.option("--all-chapters", is_flag=True, help="Every chapter, no course as a whole."),
     click.option("--idle-since", "cutoff", type=MomentOrAge(), help="Only what was last active before."),
 )
-when_options = _stack(
+when_options = stack(
     click.option("--not-before", type=Moment(), help="Hold the job until then."),
     click.option(
         "--window",
@@ -73,7 +75,7 @@ when_options = _stack(
     ),
     click.option("--urgent", is_flag=True, help="Do not hold the job for blackouts."),
 )
-job_options = _stack(
+job_options = stack(
     click.option("--reason", required=True, help="Why these records are reset."),
     click.option("--priority", type=click.Choice(list(PRIORITIES)), default="normal", show_default=True),
     click.option("--max-rate", type=float, metavar="USERS_PER_SECOND", help="At most so many users a second."),
@@ -82,6 +84,8 @@ job_options = _stack(
     ),
     click.option("--idempotency-key", metavar="KEY", help="The same key and words give the same job."),
     on_result_option,
+)
+submit_options = stack(
     click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal."),
     click.option("--wait", is_flag=True, help="Return when the job has ended."),
     click.option("--watch", is_flag=True, help="Show its progress until it has ended."),
@@ -125,6 +129,7 @@ def preview_in_progress(invocation: Invocation, /, *, list_users: bool, **words:
 @training_options
 @when_options
 @job_options
+@submit_options
 @pass_invocation
 def submit_training(invocation: Invocation, /, **words: Any) -> None:  # noqa: ANN401
     """[203] Reset training data: erase past attempts, put chapters and courses back to Incomplete."""
@@ -136,6 +141,7 @@ def submit_training(invocation: Invocation, /, **words: Any) -> None:  # noqa: A
 @in_progress_options
 @when_options
 @job_options
+@submit_options
 @pass_invocation
 def submit_in_progress(invocation: Invocation, /, **words: Any) -> None:  # noqa: ANN401
     """[204] Reset "In Progress" data: put what is in progress back to Not Started; erase no attempt."""
@@ -198,7 +204,8 @@ def _users(words: dict[str, Any]) -> UserSelection:
     )
 
 
-def _options(words: dict[str, Any]) -> JobOptions:
+def options_of_job(words: dict[str, Any]) -> JobOptions:
+    """Read how a job is to run."""
     size = words["chunk_size"]
     options = replace(
         _when(words),
@@ -232,7 +239,7 @@ def _preview(invocation: Invocation, request: ResetRequest, words: dict[str, Any
 
 
 def _submit(invocation: Invocation, request: ResetRequest, words: dict[str, Any]) -> None:
-    options = _options(words)
+    options = options_of_job(words)
     if words["yes"]:
         job, new = invocation.administration.submit(request, options)
     else:

@@ -9,14 +9,13 @@ import click
 from commands.context import Invocation
 from jobs.blackout import parse_days
 from jobs.errors import shown
+from jobs.timing import parse_age
 from jobs.windows import Window
 from jobs.zones import find_zone
 
 T = TypeVar("T")
 
 _MOST_DIGITS = 1000  # beyond 64 bits an id is unknown, but it is still named as it was given
-_AGE = re.compile(r"([0-9]{1,20})([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class Ids(click.ParamType[tuple[int, ...]]):
@@ -140,11 +139,12 @@ class MomentOrAge(click.ParamType[datetime | timedelta]):
         """Give an aware time, or the age."""
         if isinstance(value, datetime | timedelta):
             return value
-        if age := _AGE.fullmatch(str(value)):
-            try:
-                return timedelta(**{_UNITS[age[2]]: int(age[1])})
-            except OverflowError:
-                self.fail(f"{value!r} is longer ago than the calendar reaches", param, ctx)
+        try:
+            age = parse_age(str(value))
+        except OverflowError:
+            self.fail(f"{value!r} is longer ago than the calendar reaches", param, ctx)
+        if age is not None:
+            return age
         moment = _moment(str(value))
         if moment is None:
             self.fail(
@@ -153,6 +153,27 @@ class MomentOrAge(click.ParamType[datetime | timedelta]):
                 ctx,
             )
         return moment
+
+
+class Age(click.ParamType[timedelta | str]):
+    """A length of time such as 6h or 14d; or one word in its place, if there is one."""
+
+    name = "AGE"
+
+    def __init__(self, word: str | None = None) -> None:
+        self._word = word
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | str:
+        """Give the length of time or the word, or fail naming what was given."""
+        if isinstance(value, timedelta) or (self._word is not None and value == self._word):
+            return value
+        try:
+            age = parse_age(str(value))
+        except OverflowError:
+            self.fail(f"{value!r} is longer than the calendar", param, ctx)
+        if age is None:
+            self.fail(f"{shown(str(value))!r} is no length of time; give 90s, 15m, 6h, 14d or 2w", param, ctx)
+        return age
 
 
 def _moment(text: str) -> datetime | None:

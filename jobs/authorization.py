@@ -64,6 +64,11 @@ def may_see(actor: Actor, job: Job) -> bool:
             return job.actor_id == actor.id
 
 
+def may_see_schedule(actor: Actor, location_id: int | None) -> bool:
+    """Tell whether a schedule that acts at a location (None: all of them) exists for this actor."""
+    return actor.access is Access.SUPER_USER or (actor.access is Access.ADMIN and location_id == actor.location_id)
+
+
 def may_see_user(actor: Actor, user_id: int, location_id: int) -> bool:
     """Tell whether a user exists for this actor."""
     match actor.access:

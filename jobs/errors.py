@@ -2,6 +2,7 @@
 
     TrainingResetError
     ├── InputRefused              the request names something unknown, or says too little
+    │   ├── NothingMeant          everything that it names is there, but nobody and nothing is meant by it
     │   └── RecordsRefused        a file of records is wrong, at a line and a column
     ├── NotFound                  no such job, location or user for this actor
     ├── NotPermitted              the actor may not do this
@@ -40,12 +41,17 @@ class InputRefused(TrainingResetError):
     code = "input_refused"
 
 
+class NothingMeant(InputRefused):
+    """What the request names is there, but holds no user or no content; for a schedule that is no error."""
+
+
 def joined(refusals: Sequence[InputRefused]) -> InputRefused:
     """Make one refusal of several, so that everything that is wrong is said at once."""
     if len(refusals) == 1:
         return refusals[0]
     data = {name: value for refusal in refusals for name, value in refusal.data.items()}
-    return InputRefused("; ".join(refusal.message for refusal in refusals), data)
+    kind = NothingMeant if all(isinstance(refusal, NothingMeant) for refusal in refusals) else InputRefused
+    return kind("; ".join(refusal.message for refusal in refusals), data)
 
 
 class RecordsRefused(InputRefused):

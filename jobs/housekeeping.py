@@ -4,6 +4,7 @@ Every worker has a housekeeper. Each renews its own worker's lease and returns w
 processes held; the one that leads does the rest for all. A worker alone heals everything.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import structlog
 
 from jobs import dispatch
 from jobs.database import Database
+from jobs.firing import fire_due
 from jobs.settings import Settings
 from jobs.settling import read_surroundings, settle
 from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows
@@ -60,6 +62,7 @@ class Housekeeper:
         if leads:
             self._return_lapsed_chunks()
             self._move_jobs_on()
+            self._fire_schedules()
             self._send_results()
             self._find_lost_messages()
             dispatch.fill(self.database, self.settings, self.publish)
@@ -84,6 +87,18 @@ class Housekeeper:
             if self.lives(process_id):
                 log.warning("overdue process killed", process=process_id)
                 self.kill(process_id)
+
+    def _fire_schedules(self) -> None:
+        """Fire what is due; while that takes long, the worker's lease is renewed, and somebody else may lead."""
+        next_beat = time.monotonic() + self.settings.heartbeat_seconds
+
+        def beat_in_time() -> None:
+            nonlocal next_beat
+            if time.monotonic() >= next_beat:
+                self.beat()
+                next_beat = time.monotonic() + self.settings.heartbeat_seconds
+
+        fire_due(self.database, self.settings.schedule_grace_seconds, beat_in_time)
 
     def _find_lost_messages(self) -> None:
         """Have messages sent again that must be lost; not while enough wait, or a busy broker would only get more."""

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=5, gt=0)
     leader_lease_seconds: float = Field(default=10, gt=0)
     housekeeping_seconds: float = Field(default=1, gt=0)
+    schedule_grace_seconds: float = Field(default=60, gt=0)
     dispatch_timeout_seconds: float = Field(default=30, gt=0)
     chunk_deadline_seconds: float = Field(default=60, gt=0)
     chunk_hard_limit_seconds: int = Field(default=50, ge=1)

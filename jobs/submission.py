@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from jobs.database import read_now
 from jobs.errors import Conflict, InputRefused, joined
-from jobs.holding import Wishes, closing_of, hold_of, system_hold
+from jobs.holding import Hold, Wishes, closing_of, hold_of, system_hold
 from jobs.model import Access, Actor, Content, Job, JobState, Kind, Rows
 from jobs.records.content import resolve_content
-from jobs.records.engine import ResetEngine
+from jobs.records.engine import ResetEngine, UserRows
 from jobs.records.people import Location, Targets, resolve_users
 from jobs.scope import JobOptions, ResetRequest, canonical_words
 from jobs.settling import read_surroundings
@@ -66,8 +66,21 @@ class UsersChanged(Conflict):
     code = "users_changed"
 
 
-def resolve(connection: Connection, actor: Actor, request: ResetRequest, location: Location | None) -> Resolved:
+def resolve(
+    connection: Connection,
+    actor: Actor,
+    request: ResetRequest,
+    location: Location | None,
+    as_of: datetime | None = None,
+) -> Resolved:
     """Look everything up that a request names.
+
+    Args:
+        connection: where to look.
+        actor: who asks.
+        request: what for.
+        location: where; None means all locations.
+        as_of: the moment from which an age counts back; now, unless it is given.
 
     Raises:
         InputRefused: naming every id that is unknown, of another kind or elsewhere.
@@ -97,17 +110,15 @@ def resolve(connection: Connection, actor: Actor, request: ResetRequest, locatio
         location=location,
         content=content,
         targets=targets,
-        cutoff=request.resolve_cutoff(read_now(connection)),
+        cutoff=request.resolve_cutoff(as_of or read_now(connection)),
     )
 
 
 def preview(connection: Connection, resolved: Resolved, wishes: Wishes) -> Preview:
     """Count what a reset would do now, and whether it would wait; writes nothing."""
-    engine = ResetEngine(resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name)
     user_ids = tuple(resolved.targets.read(connection))
     changed, rows = 0, Rows()
-    for start in range(0, len(user_ids), _PAGE):
-        counted = engine.count(connection, user_ids[start : start + _PAGE])
+    for counted in count_by_page(connection, resolved, user_ids):
         changed += len(counted)
         rows = sum(counted.values(), rows)
     return Preview(
@@ -123,6 +134,13 @@ def preview(connection: Connection, resolved: Resolved, wishes: Wishes) -> Previ
     )
 
 
+def count_by_page(connection: Connection, resolved: Resolved, user_ids: Sequence[int]) -> Iterator[UserRows]:
+    """Count what a reset of these users would do now, a page of users after the other; writes nothing."""
+    engine = ResetEngine(resolved.request.kind, resolved.content, resolved.cutoff, connection.dialect.name)
+    for start in range(0, len(user_ids), _PAGE):
+        yield engine.count(connection, user_ids[start : start + _PAGE])
+
+
 def record(
     connection: Connection,
     resolved: Resolved,
@@ -130,8 +148,17 @@ def record(
     *,
     expected_users: str | None = None,
     parent_id: int | None = None,
+    paused_because: str | None = None,
 ) -> Job:
     """Record a job with its users and content frozen.
+
+    Args:
+        connection: in a writing transaction.
+        resolved: what to reset.
+        options: how to run it.
+        expected_users: the digest of a preview's users; others than these are refused.
+        parent_id: the job whose rest this one does.
+        paused_because: why it must not begin until somebody resumes it.
 
     Raises:
         UsersChanged: the frozen users are not those whose digest was expected.
@@ -140,11 +167,12 @@ def record(
     location_id = None if resolved.location is None else resolved.location.id
     around = read_surroundings(connection)
     hold = hold_of(options, location_id, around)
+    state, state_reason = _first_state(hold, paused_because)
     job_id = job_rows.insert_job(
         connection,
         kind=resolved.request.kind.value,
-        state=(JobState.QUEUED if hold is None else JobState.HOLDING).value,
-        state_reason=None if hold is None else hold.reason,
+        state=state.value,
+        state_reason=state_reason,
         actor_id=resolved.actor.id,
         actor_login=resolved.actor.login,
         location_id=location_id,
@@ -172,6 +200,12 @@ def record(
         if _digest_of_users(frozen) != expected_users:
             raise UsersChanged("the users changed since the preview; look at the new preview and decide again")
     return job
+
+
+def _first_state(hold: Hold | None, paused_because: str | None) -> tuple[JobState, str | None]:
+    if paused_because is not None:
+        return JobState.PAUSED, paused_because
+    return (JobState.QUEUED, None) if hold is None else (JobState.HOLDING, hold.reason)
 
 
 def find_earlier(connection: Connection, actor: Actor, request: ResetRequest, options: JobOptions) -> Job | None:

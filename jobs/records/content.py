@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, Select, select
 
-from jobs.errors import InputRefused
+from jobs.errors import InputRefused, NothingMeant
 from jobs.idsets import id_sets
 from jobs.model import Content
 from jobs.records import tables
@@ -16,7 +16,8 @@ def resolve_content(connection: Connection, selection: ContentSelection) -> Cont
     """Look up what a selection means now.
 
     Raises:
-        InputRefused: ids that are unknown or of another kind, all of them named; or a choice that holds nothing.
+        InputRefused: ids that are unknown or of another kind, all of them named.
+        NothingMeant: the choice holds nothing.
 
     """
     _refuse_unknown(connection, selection)
@@ -29,7 +30,7 @@ def resolve_content(connection: Connection, selection: ContentSelection) -> Cont
     parents = {course for course, _ in holders} - courses
     of_parents = _pairs(connection, select(links.course_id, links.chapter_id), links.course_id, parents)
     if not courses and not chapters:
-        raise InputRefused("the chosen content holds no chapter and no course; choose other content")
+        raise NothingMeant("the chosen content holds no chapter and no course; choose other content")
     return Content(
         courses=frozenset(courses),
         chapters=frozenset(chapters),

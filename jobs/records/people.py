@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, Select, false, not_, select
 
-from jobs.errors import InputRefused, NotFound, shown
+from jobs.errors import InputRefused, NotFound, NothingMeant, shown
 from jobs.idsets import id_sets
 from jobs.model import Access, Actor
 from jobs.records import tables
@@ -101,7 +101,8 @@ def resolve_users(
         names_other_locations: whether a refusal may say where a user is instead.
 
     Raises:
-        InputRefused: users that are unknown or not at the location, all of them named; or nobody is left.
+        InputRefused: users that are unknown or not at the location, all of them named.
+        NothingMeant: nobody is left.
 
     """
     users, sets = tables.users.c, id_sets(connection.dialect.name)
@@ -125,7 +126,7 @@ def resolve_users(
     targets = Targets(query, parameters)
     if connection.execute(query.limit(1), parameters).first() is None:
         where = "any location" if location is None else location.name
-        raise InputRefused(f"no user at {where} is meant by this request; choose other users or another location")
+        raise NothingMeant(f"no user at {where} is meant by this request; choose other users or another location")
     return targets
 
 

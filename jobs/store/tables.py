@@ -4,6 +4,9 @@ The CHECKs repeat the invariants of the domain, so that no statement, and nobody
 leave a job in a state that the code does not know.
 """
 
+from collections.abc import Iterable
+from enum import StrEnum
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,11 +28,16 @@ from jobs.model import ChunkState, JobState, Kind
 from jobs.schema import Id, UtcDateTime, metadata
 
 
-def _quoted(values: list[str]) -> str:
+def _quoted(values: Iterable[StrEnum]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
 
-_ENDED = _quoted([state.value for state in JobState if state.ended])
+def one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
+    """Let a column hold these values alone."""
+    return CheckConstraint(f"{column} IN ({_quoted(values)})", name=column)
+
+
+_ENDED = _quoted(state for state in JobState if state.ended)
 
 jobs = Table(
     "jobs",
@@ -60,8 +68,8 @@ jobs = Table(
     Column("next_ordinal", Integer, nullable=False),
     Column("next_dispatch_at", UtcDateTime),
     UniqueConstraint("actor_id", "idempotency_key"),
-    CheckConstraint(f"kind IN ({_quoted([kind.value for kind in Kind])})", name="kind"),
-    CheckConstraint(f"state IN ({_quoted([state.value for state in JobState])})", name="state"),
+    one_of("kind", Kind),
+    one_of("state", JobState),
     CheckConstraint(f"(state IN ({_ENDED})) = (finished_at IS NOT NULL)", name="finished_at"),
     CheckConstraint("reason <> ''", name="reason"),
     CheckConstraint("users_total >= 0", name="users_total"),
@@ -134,7 +142,7 @@ chunks = Table(
     Column("courses_reset", BigInteger, nullable=False, server_default="0"),
     Column("outcomes", Text),
     UniqueConstraint("job_id", "first_ordinal"),
-    CheckConstraint(f"state IN ({_quoted([state.value for state in ChunkState])})", name="state"),
+    one_of("state", ChunkState),
     CheckConstraint("first_ordinal BETWEEN 0 AND last_ordinal", name="ordinals"),
     CheckConstraint("(state = 'done') = (done_at IS NOT NULL)", name="done_at"),
     CheckConstraint("(state = 'done') = (outcomes IS NOT NULL)", name="outcomes"),
