@@ -29,11 +29,23 @@ _RECENTLY = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `mend` is None where all is well."""
+    """What one check found.
+
+    Attributes:
+        mend: None where all is well.
+        warns: whether what is to be mended leaves jobs running; then it fails nothing, and no health check either.
+
+    """
 
     check: str
     found: str
     mend: str | None = None
+    warns: bool = False
+
+    @property
+    def fails(self) -> bool:
+        """Whether jobs cannot run, or not safely, until it is mended."""
+        return self.mend is not None and not self.warns
 
 
 class Unwell(click.ClickException):
@@ -50,11 +62,13 @@ def doctor(invocation: Invocation) -> None:
     findings = [finding for check in checks for finding in _run(check, invocation)]
     for finding in findings:
         if invocation.as_json:
-            print_json({"check": finding.check, "ok": not finding.mend, "found": finding.found, "mend": finding.mend})
+            told = {"check": finding.check, "ok": not finding.mend, "found": finding.found, "mend": finding.mend}
+            print_json(told | {"fails": finding.fails})
         else:
             mend = f"; {finding.mend}" if finding.mend else ""
-            click.echo(f"{'FAIL' if finding.mend else 'ok  '}  {finding.check:<12} {finding.found}{mend}")
-    failed = [finding.check for finding in findings if finding.mend]
+            label = "FAIL" if finding.fails else "warn" if finding.mend else "ok"
+            click.echo(f"{label:<4}  {finding.check:<12} {finding.found}{mend}")
+    failed = [finding.check for finding in findings if finding.fails]
     if failed:
         raise Unwell(f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}; see their mends above")
 
@@ -188,9 +202,10 @@ def _results(invocation: Invocation) -> Iterator[Finding]:
         yield Finding("results", f"none given up, none late; {signed}")
     if troubles.given_up:
         mend = "see 'job status' for why, mend it, and run 'training-reset job resend JOB'"
-        yield Finding("results", f"given up: {_jobs(troubles.given_up)}", mend)
+        yield Finding("results", f"given up: {_jobs(troubles.given_up)}", mend, warns=True)
     if troubles.late:
-        yield Finding("results", f"late: {_jobs(troubles.late)}", "see 'job status' for why; they are tried again")
+        mend = "see 'job status' for why; they are tried again"
+        yield Finding("results", f"late: {_jobs(troubles.late)}", mend, warns=True)
 
 
 def _jobs(ids: tuple[int, ...]) -> str:
@@ -200,6 +215,8 @@ def _jobs(ids: tuple[int, ...]) -> str:
 
 _LATE_AFTER, _FORGET_AFTER = timedelta(minutes=10), timedelta(days=7)
 _MOST_NAMED = 5
+_MAIL_SECONDS = 3.0
+"""How long somebody who asks is kept waiting for a mail server."""
 
 
 def _mail(invocation: Invocation) -> Iterator[Finding]:
@@ -208,10 +225,11 @@ def _mail(invocation: Invocation) -> Iterator[Finding]:
     if invocation.settings.smtp_url is None:
         yield Finding("mail", "no server is set, so --on-result mailto: is refused")
         return
+    seconds = min(invocation.settings.result_timeout_seconds, _MAIL_SECONDS)
     try:
-        with mail_server(invocation.settings) as server:
+        with mail_server(invocation.settings.model_copy(update={"result_timeout_seconds": seconds})) as server:
             server.noop()
     except SendFailed as failure:
-        yield Finding("mail", failure.reason, "check TRAINING_RESET_SMTP_URL and that the server runs")
+        yield Finding("mail", failure.reason, "check TRAINING_RESET_SMTP_URL and that the server runs", warns=True)
     else:
         yield Finding("mail", f"the server answers; sender {invocation.settings.mail_from}")

@@ -5,6 +5,7 @@ out before its chunk does, a chunk before its worker's lease, and a message beco
 """
 
 import re
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Self
 
@@ -94,6 +95,13 @@ class Settings(BaseSettings):
         if url and not _SMTP_URL.match(url.get_secret_value()):
             raise ValueError("give smtp://USER:PASSWORD@HOST:PORT or smtps:// of the same form, %-encoded")
         return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, sender: str | None) -> str | None:
+        if sender and not (sender.isprintable() and "@" in parseaddr(sender)[1]):
+            raise ValueError("give a mail address, such as reset@example.org")
+        return sender
 
     @model_validator(mode="after")
     def _mail_has_a_sender(self) -> Self:

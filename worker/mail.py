@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from urllib.parse import unquote, urlsplit
 
 from jobs.delivery import SendFailed
@@ -35,17 +35,17 @@ def mail_result(settings: Settings, address: str, message_id: str, moment: datet
     """
     message = _message(status)
     message["From"], message["To"] = settings.mail_from, address
-    message["Date"], message["Message-ID"] = format_datetime(moment), f"<{message_id}@training-reset>"
+    domain = parseaddr(settings.mail_from or "")[1].rpartition("@")[2]
+    message["Date"], message["Message-ID"] = format_datetime(moment), f"<{message_id}@{domain}>"
     try:
         with mail_server(settings) as server:
             server.send_message(message)
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
         raise SendFailed(_answer(code, text), final=code >= _FIRST_PERMANENT) from error
-    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-        raise SendFailed(
-            _answer(error.smtp_code, error.smtp_error), final=error.smtp_code >= _FIRST_PERMANENT
-        ) from error
+    except smtplib.SMTPDataError as error:
+        final = error.smtp_code >= _FIRST_PERMANENT
+        raise SendFailed(_answer(error.smtp_code, error.smtp_error), final=final) from error
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def mail_server(settings: Settings) -> Iterator[smtplib.SMTP]:
         server.putcmd("QUIT")  # polite, but its answer is worth no waiting
     except smtplib.SMTPAuthenticationError as error:
         raise SendFailed(f"the mail server refused the log-in, {_answer(error.smtp_code, error.smtp_error)}") from error
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError):
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError):
         raise
     except smtplib.SMTPResponseException as error:
         raise SendFailed(_answer(error.smtp_code, error.smtp_error)) from error

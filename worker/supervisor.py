@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 import structlog
+from pydantic import SecretStr
 
 from jobs.errors import BrokerUnavailable, TrainingResetError
 from jobs.settings import Settings
@@ -88,11 +89,15 @@ def worker_command(
 
 def worker_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Give the environment in which another process finds exactly these settings."""
-    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    values = {name: _plain(getattr(settings, name)) for name in Settings.model_fields}
     values["home"] = settings.home.absolute()
     ours = {f"{_PREFIX}{name.upper()}": value for name, value in values.items()}
     others = {name: value for name, value in environment.items() if name not in ours}
     return others | {name: str(value) for name, value in ours.items() if value is not None}
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def restart_delay(quick_deaths: int) -> float | None:

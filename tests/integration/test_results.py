@@ -58,7 +58,7 @@ def test_a_job_s_end_is_posted_and_mailed_and_a_sender_that_is_killed_is_followe
     installation: Installation, receiver: Receiver, mailbox: Mailbox
 ) -> None:
     receiver.answers = [HANG, 204]
-    worker = installation.start_celery(concurrency=1)
+    worker = installation.start_worker(concurrency=1)
     submit(installation, receiver.url(), "mailto:head@school.example")
     eventually(lambda: receiver.posts and mailbox.mails, why=installation.logs)
     courier = courier_of(worker)
@@ -74,7 +74,7 @@ def test_a_job_s_end_is_posted_and_mailed_and_a_sender_that_is_killed_is_followe
 
     courier.kill()
     worker.kill()
-    installation.start_celery(concurrency=1)
+    installation.start_worker(concurrency=1)
     with installation.database.write() as connection:
         connection.exec_driver_sql("UPDATE deliveries SET claimed_until = NULL WHERE state = 'waiting'")
     eventually(lambda: {state for _, state in states(installation)} == {"delivered"}, why=installation.logs)
@@ -88,7 +88,7 @@ def test_a_job_s_end_is_posted_and_mailed_and_a_sender_that_is_killed_is_followe
 def test_a_receiver_that_is_down_when_the_job_ends_is_told_when_it_is_back(installation: Installation) -> None:
     with Receiver().serving() as receiver:
         pass
-    worker = installation.start_celery(concurrency=1)
+    worker = installation.start_worker(concurrency=1)
     submit(installation, receiver.url())
     eventually(lambda: (row := dump(installation.database)["deliveries"][0])["tries"] >= 2 and row["error"])
     assert "Connection refused" in installation.run("job", "status", "1").stdout
@@ -103,7 +103,7 @@ def test_a_worker_that_is_asked_to_stop_leaves_no_sender_behind_and_no_try_is_lo
     installation: Installation, receiver: Receiver
 ) -> None:
     receiver.answers = [HANG, 204]
-    worker = installation.start_celery(concurrency=1)
+    worker = installation.start_worker(concurrency=1)
     submit(installation, receiver.url())
     eventually(lambda: receiver.posts, why=installation.logs)
     courier = courier_of(worker)
@@ -112,5 +112,5 @@ def test_a_worker_that_is_asked_to_stop_leaves_no_sender_behind_and_no_try_is_lo
     assert not os.path.exists(f"/proc/{courier.pid}")  # noqa: PTH110 - whether a process is there
     (row,) = dump(installation.database)["deliveries"]
     assert (row["state"], row["tries"], row["claimed_until"]) == ("waiting", 0, None)
-    installation.start_celery(concurrency=1)
+    installation.start_worker(concurrency=1)
     eventually(lambda: states(installation) == [(1, "delivered")], why=installation.logs)

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import redis
 from celery import Celery
+from pydantic import SecretStr
 
 from jobs.settings import Settings
 from worker.embedded import EmbeddedBroker, embedded_address
@@ -266,13 +267,17 @@ def test_the_wait_before_a_new_start_grows_until_it_is_given_up() -> None:
 
 
 def test_the_worker_finds_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = Settings(home=tmp_path, database_url="postgresql://host/name", lease_seconds=7.5, window=3)
+    secret = SecretStr("whsec_" + "A" * 32)
+    given = Settings(
+        home=tmp_path, database_url="postgresql://host/name", lease_seconds=7.5, window=3, result_secret=secret
+    )
     environment = worker_environment(given, {"TRAINING_RESET_BROKER_URL": "redis://elsewhere", "HOME": "/root"})
 
     assert environment["HOME"] == "/root"
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Settings() == given
+    assert environment["TRAINING_RESET_RESULT_SECRET"] == secret.get_secret_value()
 
 
 def test_options_for_celery_come_last_so_that_they_win() -> None:
