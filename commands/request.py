@@ -73,7 +73,7 @@ when_options = stack(
         multiple=True,
         help="Hold the job outside of it; 'mon-fri 22:00-05:00 Europe/London', or several.",
     ),
-    click.option("--urgent", is_flag=True, help="Do not hold the job for blackouts."),
+    click.option("--urgent", is_flag=True, help="Do not hold the job for blackouts or a database under strain."),
 )
 job_options = stack(
     click.option("--reason", required=True, help="Why these records are reset."),

@@ -118,6 +118,8 @@ class Database:
             yield connection
 
 
+_APPLICATION = "training-reset"
+"""How PostgreSQL names our sessions unless the URL does, so that our own load can be told from that of others."""
 _MEND_SERVER = "check the URL and that the server runs"
 
 
@@ -171,7 +173,8 @@ def _engine(url: str, busy_seconds: float) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(parsed, connect_args={"connect_timeout": max(2, int(busy_seconds))})
+    timeout = max(2, int(busy_seconds))
+    return create_engine(parsed, connect_args={"connect_timeout": timeout, "fallback_application_name": _APPLICATION})
 
 
 def _limit_idling(connection: "PostgresConnection[Any]", _record: object, *, seconds: float) -> None:

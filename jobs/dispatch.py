@@ -11,7 +11,7 @@ from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
 from jobs.database import Database, read_now
 from jobs.holding import seconds_needed
 from jobs.model import Job, JobState
-from jobs.store import chunk_rows, job_rows, lease_rows, outcome_rows
+from jobs.store import chunk_rows, job_rows, lease_rows, outcome_rows, strain_rows
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class WindowSettings(Protocol):
 
     @property
     def window(self) -> int:
-        """The most chunks in flight over all jobs."""
+        """The most chunks in flight over all jobs, while the database shows no strain."""
 
     @property
     def chunk_size_start(self) -> int:
@@ -79,7 +79,7 @@ def _send(database: Database, chunk_ids: list[int], publish: Publish) -> None:
 
 def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int]:
     in_flight = chunk_rows.in_flight_by_job(connection)
-    free = settings.window - sum(in_flight.values())
+    free = strain_rows.read_pace(connection).window(settings.window) - sum(in_flight.values())
     if free <= 0:
         return []
     now = read_now(connection)

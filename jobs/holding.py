@@ -1,7 +1,7 @@
 """Whether a job must wait now, why and until when; and when one that may run will have to stop. Pure decisions.
 
 What makes a job wait is what it was submitted with, a time before which it may not begin and windows; and what the
-system says, blackouts, unless the job is urgent.
+system says, blackouts and a database under strain, unless the job is urgent.
 """
 
 from collections.abc import Sequence
@@ -39,19 +39,21 @@ class Surroundings:
     Attributes:
         now: by the database's clock.
         blackouts: those that are not over.
+        strain: what shows that the database can take no more work, if it cannot.
 
     """
 
     now: datetime
     blackouts: Sequence[Blackout] = ()
+    strain: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """Why a job waits, and when that is over."""
+    """Why a job waits, and when that is over, where that is known."""
 
     reason: str
-    until: datetime
+    until: datetime | None
 
 
 def hold_of(wishes: Wishes, location_id: int | None, around: Surroundings) -> Hold | None:
@@ -71,10 +73,12 @@ def system_hold(location_id: int | None, around: Surroundings) -> Hold | None:
     """Say why the system makes jobs wait now that are not urgent, if it does."""
     concerning = [blackout for blackout in around.blackouts if blackout.concerns(location_id)]
     begun = [blackout for blackout in concerning if blackout.begins <= around.now < blackout.ends]
-    if not begun:
-        return None
-    last = max(begun, key=lambda blackout: blackout.ends)
-    return Hold(reason=f"blackout {last}; ends {_text(last.ends)}", until=last.ends)
+    if begun:
+        last = max(begun, key=lambda blackout: blackout.ends)
+        return Hold(reason=f"blackout {last}; ends {_text(last.ends)}", until=last.ends)
+    if around.strain is not None:
+        return Hold(reason=f"the database is under strain ({around.strain}); goes on when it is calm", until=None)
+    return None
 
 
 def _own_hold(wishes: Wishes, now: datetime) -> Hold | None:

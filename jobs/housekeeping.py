@@ -7,19 +7,24 @@ processes held; the one that leads does the rest for all. A worker alone heals e
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from jobs import dispatch
-from jobs.database import Database
+from jobs.database import Database, first_line, read_now
 from jobs.firing import fire_due
 from jobs.settings import Settings
 from jobs.settling import read_surroundings, settle
-from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows
+from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows, strain_rows
+from jobs.strain import FULL_PACE, next_pace, sign_of_strain
 
 log = structlog.get_logger()
 
 _FORGET_WORKERS_AFTER_LEASES = 20
+_PACE_KEPT_LEASES = 3
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Housekeeper:
             leads = lease_rows.lead_if_free(connection, self.worker_id, self.settings.leader_lease_seconds)
         if leads:
             self._return_lapsed_chunks()
+            self._watch_database()
             self._move_jobs_on()
             self._fire_schedules()
             self._send_results()
@@ -119,6 +125,26 @@ class Housekeeper:
             with self.database.write() as connection:
                 if chunk_rows.return_if_still_claimed(connection, chunk):
                     log.warning("chunk returned", chunk=chunk.chunk_id, why=why, losses=chunk.losses)
+
+    def _watch_database(self) -> None:
+        """Let jobs go slower while the database shows strain, and faster when it is calm; nothing else waits for it."""
+        try:
+            with self.database.write() as connection:
+                self._set_pace(connection)
+        except DBAPIError as error:
+            log.warning("load not read", error=first_line(error))
+
+    def _set_pace(self, connection: Connection) -> None:
+        before, now = strain_rows.read_pace(connection), read_now(connection)
+        if not before.reduced and not job_rows.any_unfinished(connection):
+            return
+        sign = sign_of_strain(strain_rows.read_load(connection), self.settings)
+        pace = next_pace(before, sign, now, self.settings)
+        if pace.level != before.level:
+            log.info("pace changed", level=pace.level, of=FULL_PACE, sign=sign)
+        if before.reduced or pace.reduced:
+            kept = timedelta(seconds=_PACE_KEPT_LEASES * self.settings.leader_lease_seconds)
+            strain_rows.write_pace(connection, pace, now + kept)
 
     def _move_jobs_on(self) -> None:
         with self.database.write() as connection:

@@ -50,6 +50,13 @@ class Settings(BaseSettings):
     statement_timeout_seconds: float = Field(default=20, gt=0)
     database_busy_seconds: float = Field(default=30, gt=0)
 
+    strain_lock_waits: int = Field(default=3, ge=1)
+    strain_active_sessions: int = Field(default=100, ge=1)
+    strain_replication_lag_seconds: float = Field(default=30, gt=0)
+    strain_slowdown: float = Field(default=4, gt=0)
+    strain_worsens_seconds: float = Field(default=3, gt=0)
+    strain_calm_seconds: float = Field(default=10, gt=0)
+
     broker_visibility_seconds: int = Field(default=900, ge=1)
     broker_socket_seconds: float = Field(default=30, gt=0)
     broker_connect_seconds: float = Field(default=5, gt=0)

@@ -9,7 +9,7 @@ from jobs.database import read_now
 from jobs.holding import Hold, Surroundings, closing_of, hold_of
 from jobs.model import Job, JobState
 from jobs.progress import Totals, too_many_failed
-from jobs.store import blackout_rows, chunk_rows, job_rows, outcome_rows
+from jobs.store import blackout_rows, chunk_rows, job_rows, outcome_rows, strain_rows
 
 
 def settle(
@@ -48,7 +48,9 @@ def settle(
 def read_surroundings(connection: Connection) -> Surroundings:
     """Read what the system says now about jobs that want to run."""
     blackouts = blackout_rows.find_blackouts_to_come(connection)
-    return Surroundings(now=read_now(connection), blackouts=blackouts)
+    pace = strain_rows.read_pace(connection)
+    strain = pace.sign if pace.level == 0 else None
+    return Surroundings(now=read_now(connection), blackouts=blackouts, strain=strain)
 
 
 def _hold_or_let_go(connection: Connection, job: Job, around: Surroundings) -> None:

@@ -143,6 +143,11 @@ def find_unfinished(connection: Connection) -> list[Job]:
     return [_job(row) for row in connection.execute(query)]
 
 
+def any_unfinished(connection: Connection) -> bool:
+    """Tell whether a job has not ended."""
+    return connection.execute(select(jobs.c.id).where(jobs.c.finished_at.is_(None)).limit(1)).first() is not None
+
+
 def find_overlapping(
     connection: Connection, ids: Select[int], parameters: dict[str, object], content: Content
 ) -> list[Job]:

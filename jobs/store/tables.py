@@ -199,3 +199,14 @@ blackouts = Table(
     CheckConstraint("reason <> ''", name="reason"),
     sqlite_autoincrement=True,
 )
+
+paces = Table(
+    "paces",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("level", Integer, nullable=False),
+    Column("sign", Text),
+    Column("strained", Boolean, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
