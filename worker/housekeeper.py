@@ -1,6 +1,7 @@
-"""The housekeeper's process: `python -m worker.housekeeper WORKER_ID`, started by the worker beside it.
+"""The housekeeper's process: `python -m worker.housekeeper WORKER_ID PIPE`, started by the worker beside it.
 
-It ends when it is told to, and when its worker is gone.
+It ends when it is told to, and when its worker is gone. In each round it writes a byte to the pipe, whose number is
+given, so that its worker sees that it is not frozen.
 """
 
 import os
@@ -8,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 
 import structlog
@@ -26,7 +28,7 @@ from worker.publishing import messages_waiting, publish_chunk
 log = structlog.get_logger()
 
 
-def main(worker_id: str) -> None:
+def main(worker_id: str, pipe: int) -> None:
     """Keep house until told to stop or until the worker is gone."""
     configure_logging()
     stop = Event()
@@ -47,14 +49,15 @@ def main(worker_id: str) -> None:
         children.kill,
         couriers.start_another,
     )
-    keep_house(housekeeper, settings, stop)
+    keep_house(housekeeper, settings, stop, pipe)
     couriers.stop()
 
 
-def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event) -> None:
+def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event, pipe: int) -> None:
     """Beat and do the rounds, whatever fails meanwhile: the next round tries again."""
     worker, next_beat = os.getppid(), 0.0
     while os.getppid() == worker and not stop.is_set():
+        _give_sign(pipe)
         if time.monotonic() >= next_beat and _is_done(housekeeper.beat):
             next_beat = time.monotonic() + settings.heartbeat_seconds
         _is_done(housekeeper.round)
@@ -63,6 +66,11 @@ def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event) -> Non
         housekeeper.leave()
     except (DBAPIError, DatabaseUnavailable) as error:
         log.warning("left without saying so; the lease will lapse", error=str(error).partition("\n")[0])
+
+
+def _give_sign(pipe: int) -> None:
+    with suppress(BlockingIOError, BrokenPipeError):  # a worker that is frozen or gone reads none
+        os.write(pipe, b".")
 
 
 def _is_done(step: Callable[[], None]) -> bool:
@@ -78,4 +86,4 @@ def _is_done(step: Callable[[], None]) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

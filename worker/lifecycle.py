@@ -5,9 +5,11 @@ forks the pool; a process of its own can also outlive a frozen pool and see its 
 """
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import structlog
@@ -23,20 +25,44 @@ _LEAVE_SECONDS = 5.0
 
 
 class HousekeeperProcess:
-    """The housekeeper beside this worker, started again if it ends by itself."""
+    """The housekeeper beside this worker, started again if it ends by itself.
 
-    def __init__(self) -> None:
+    It gives a sign of life in each of its rounds. One that is silent for longer than a lease has lost that of its
+    worker, and may be frozen with a lock on everything: it is killed, and another takes its place.
+
+    Args:
+        patience_seconds: how long it may be silent.
+
+    """
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience = patience_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._signs, self._end_for_signs = os.pipe()
+        self._heard_at = 0.0
+        for end in (self._signs, self._end_for_signs):
+            os.set_blocking(end, False)
 
     def ensure(self) -> None:
         """Start it if it does not run."""
+        if self._process is not None and self._silent_seconds() > self._patience:
+            log.warning("silent housekeeper killed", process=self._process.pid)
+            self._process.kill()
         if self._process is None or self._process.poll() is not None:
             # In a group of its own, so that a Ctrl-C at the terminal leaves it to the worker to end it.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "worker.housekeeper", worker_id()],
+                [sys.executable, "-P", "-m", "worker.housekeeper", worker_id(), f"{self._end_for_signs}"],
                 stdin=subprocess.DEVNULL,
+                pass_fds=(self._end_for_signs,),
                 process_group=0,
             )
+            self._heard_at = time.monotonic()
+
+    def _silent_seconds(self) -> float:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._signs, 4096):
+                self._heard_at = time.monotonic()
+        return time.monotonic() - self._heard_at
 
     def stop(self) -> None:
         """Let it give back what it holds, and end."""
@@ -52,7 +78,7 @@ class HousekeeperProcess:
 
 def connect(settings: Settings) -> None:
     """Connect to the signals of a Celery worker in this process; other processes send none."""
-    housekeeper = HousekeeperProcess()
+    housekeeper = HousekeeperProcess(settings.lease_seconds)
 
     def start(**_: object) -> None:
         housekeeper.ensure()

@@ -20,18 +20,18 @@ of one worker are given as words: `scene.start_worker(CHUNK_HARD_LIMIT_SECONDS=2
 """
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from jobs.database import Database
 from jobs.errors import Conflict
@@ -328,6 +328,23 @@ class Scene:
         with self.database.write() as connection:
             connection.execute(slow, {"amount": self._amount(seconds)})
 
+    def be_slow_to_lead(self, seconds: float) -> None:
+        """Let every housekeeper that begins to lead, or goes on leading, take so many seconds for it."""
+        with self.database.write() as connection:
+            slow = text("INSERT INTO slow_attempts VALUES (0, :amount)")
+            connection.execute(slow, {"amount": self._amount(seconds)})
+
+    def freeze_leading(self, worker: CeleryWorker) -> psutil.Process | None:
+        """Freeze a worker's housekeeper if it is in the middle of the transaction in which it leads."""
+        if not self._is_slow_now():
+            return None
+        (housekeeper,) = worker.housekeepers()
+        housekeeper.suspend()
+        if self._is_slow_now():
+            return housekeeper
+        housekeeper.resume()
+        return None
+
     def be_fast(self) -> None:
         """Let no chunk be slow that begins from now on."""
         with self.database.write() as connection:
@@ -405,14 +422,12 @@ class Scene:
         return True
 
     def _write_lock_is_free(self) -> bool:
-        with self.database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        path = self.database.engine.url.database or ""
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
             try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE").close()
-            except OperationalError:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
                 return False
-            finally:
-                connection.exec_driver_sql("PRAGMA busy_timeout = 30000")
         return True
 
     # What must hold.

@@ -1,7 +1,8 @@
 """The records of the fault suite: made once, copied for each test, with a copy of them beside to compare with.
 
 A chunk can be made slow: an attempt that is named in `slow_attempts` takes its time to be erased, so that a
-fault can be put inside the transaction of the chunk that erases it.
+fault can be put inside the transaction of the chunk that erases it. While attempt 0, which is none, is named there,
+leading takes its time.
 """
 
 import time
@@ -45,13 +46,20 @@ _SLOW = {
                 UNION ALL SELECT step + 1, last FROM steps WHERE step < last
             ) SELECT step FROM steps;
         CREATE TRIGGER be_slow BEFORE DELETE ON attempts WHEN OLD.id IN (SELECT id FROM slow_attempts)
+            BEGIN SELECT count(*) FROM slowness; END;
+        CREATE TRIGGER be_slow_to_lead BEFORE UPDATE ON leases
+            WHEN NEW.name = 'housekeeping' AND 0 IN (SELECT id FROM slow_attempts)
             BEGIN SELECT count(*) FROM slowness; END
     """,
     "postgresql": """
         CREATE TABLE slow_attempts (id bigint PRIMARY KEY, amount double precision NOT NULL);
         CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN PERFORM pg_sleep(amount) FROM slow_attempts WHERE id = OLD.id; RETURN OLD; END $$;
-        CREATE TRIGGER be_slow BEFORE DELETE ON attempts FOR EACH ROW EXECUTE FUNCTION be_slow()
+        CREATE TRIGGER be_slow BEFORE DELETE ON attempts FOR EACH ROW EXECUTE FUNCTION be_slow();
+        CREATE FUNCTION be_slow_to_lead() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(amount) FROM slow_attempts WHERE id = 0; RETURN NEW; END $$;
+        CREATE TRIGGER be_slow_to_lead BEFORE UPDATE ON leases FOR EACH ROW
+            WHEN (NEW.name = 'housekeeping') EXECUTE FUNCTION be_slow_to_lead()
     """,
 }
 

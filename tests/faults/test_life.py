@@ -162,12 +162,13 @@ def test_a_user_who_kills_every_process_is_failed_after_three_losses_alone(scene
 
 
 def test_a_leader_that_is_frozen_and_thawed_beside_another_one_does_no_harm(scene: Scene, recovery: Recovery) -> None:
-    scene.start_workers(2)
+    scene.start_workers(2, LEASE_SECONDS=60)  # so that its worker does not take its silence for its end
     job = scene.submit(max_rate=60)
     scene.wait_for_progress(job)
     leader = eventually(lambda: leading(scene), 10, scene.tell)
     (housekeeper,) = leader.housekeepers()
-    housekeeper.suspend()
+    with scene.database.write():  # on SQLite nobody is inside a transaction now
+        housekeeper.suspend()
     began = time.monotonic()
     eventually(lambda: leading(scene) not in (None, leader), 10, scene.tell)
     recovery("leader frozen", time.monotonic() - began)
@@ -178,6 +179,19 @@ def test_a_leader_that_is_frozen_and_thawed_beside_another_one_does_no_harm(scen
     scene.hurry(job)
     scene.wait_for_end(job)
     scene.assert_exactly_once(job)
+
+
+def test_a_housekeeper_frozen_inside_its_transaction_is_replaced(scene: Scene, recovery: Recovery) -> None:
+    scene.be_slow_to_lead(0.3)
+    (worker,) = scene.start_workers(1)
+    frozen = eventually(lambda: scene.freeze_leading(worker), 20, scene.tell)
+    began = time.monotonic()
+    job = scene.submit()
+    recovery("housekeeper frozen inside its transaction, until others can write", time.monotonic() - began)
+    scene.be_fast()
+    scene.wait_for_end(job)
+    scene.assert_exactly_once(job)
+    eventually(lambda: {found.pid for found in worker.housekeepers()} - {frozen.pid}, why=worker.log)
 
 
 def leading(scene: Scene) -> CeleryWorker | None:
