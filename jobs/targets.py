@@ -68,7 +68,9 @@ def shown_target(text: str) -> str:
         return shown(text.rpartition("@")[2])
     place = re.split(r"[?#]", rest, maxsplit=1)
     host, slash, path = place[0].partition("/")
-    return shown(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if len(place) > 1 else ''}")
+    return shown(
+        f"{scheme.rpartition('@')[2]}://{host.rpartition('@')[2]}{slash}{path}{'?…' if len(place) > 1 else ''}"
+    )
 
 
 def _is_mail(text: str) -> bool:

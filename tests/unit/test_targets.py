@@ -1,7 +1,7 @@
 """What `--on-result` takes, and how a target is shown."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.errors import InputRefused
@@ -77,6 +77,7 @@ def test_a_target_is_shown_without_credentials(text: str, shown: str) -> None:
     assert shown_target(text) == shown
 
 
+@example(scheme="", before="", after="://:")
 @given(
     scheme=st.sampled_from(["http://", "https://", "ftp://", "", "//", "http:"]),
     before=st.text("ab:/?#@[]%", max_size=4).filter(lambda word: not set(word) & set("/?#")),
