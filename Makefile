@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-faults test-mutations soak bench check docs format clean
+.PHONY: help demo test test-faults test-mutations soak bench simulate check docs format clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ soak: $(VENV)/.installed  ## ten minutes of random faults on 50,000 users while 
 
 bench: $(VENV)/.installed  ## speed against what one would write instead (BENCH='--users 10000'; BENCH='--help' says more)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+simulate: $(VENV)/.installed  ## three years of schedules on a virtual clock (SIMULATE='--seed 7 --days 100' repeats or shortens one)
+	$(BIN)/python -m tests.simulation $(SIMULATE)
 
 check: $(VENV)/.installed  ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
 """`schedule`: recurring jobs. Adding and editing take the words of `submit`."""
 
+import csv
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -21,6 +23,9 @@ from commands.request import (
     when_options,
 )
 from commands.schedule_output import (
+    due_cell,
+    due_columns,
+    due_object,
     run_object,
     run_text,
     runs_table,
@@ -31,6 +36,7 @@ from commands.schedule_output import (
 )
 from commands.waiting import dispatch
 from commands.words import Age, IdOr, Moment
+from jobs.errors import TrainingResetError
 from jobs.schedule import CatchUp, Overlap, Plan, Policies, Schedule
 from jobs.scope import JobOptions, ResetRequest
 from jobs.timing import Cron, Every, Once, Timing
@@ -203,10 +209,13 @@ def list_schedules(invocation: Invocation) -> None:
 def show(invocation: Invocation, *, name: str) -> None:
     """Show a schedule with its next five times and its last runs."""
     status, runs = invocation.scheduling.show(name)
+    due = _due_within_notice(invocation, status.schedule)
     if invocation.as_json:
-        print_json(schedule_object(status) | {"runs": [run_object(run) for run in runs]})
+        print_json(schedule_object(status) | {"users_due": due, "runs": [run_object(run) for run in runs]})
         return
     click.echo(schedule_text(status))
+    if due is not None:
+        click.echo(f"  due       {due:,} users within the notice; 'training-reset schedule due {name}' names them")
     if runs:
         click.echo()
         print_table(*runs_table(runs), cut="reason")
@@ -251,6 +260,37 @@ def run_now(invocation: Invocation, *, name: str) -> None:
         print_json(run_object(run))
     else:
         click.echo(run_text(run))
+
+
+@schedule_group.command("due")
+@click.argument("name")
+@click.option("--within", type=Age(), help="How far ahead; default: its notice, or 30d.")
+@click.option("--format", "form", type=click.Choice(["text", "csv"]), default="text", show_default=True)
+@pass_invocation
+def due(invocation: Invocation, *, name: str, within: timedelta | None, form: str) -> None:
+    """Tell who falls due and when, before it happens."""
+    lines = [due_object(line, login) for line, login in invocation.scheduling.due(name, within)]
+    status, _ = invocation.scheduling.show(name)
+    columns = due_columns(status.schedule.request.kind)
+    if invocation.as_json:
+        for line in lines:
+            print_json({column: line[column] for column in columns})
+    elif form == "csv":
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        rows.writerow(columns)
+        rows.writerows([due_cell(line[column]) for column in columns] for line in lines)
+    else:
+        print_table(columns, ([due_cell(line[column]) for column in columns] for line in lines), cut="login")
+
+
+def _due_within_notice(invocation: Invocation, schedule: Schedule) -> int | None:
+    """Count who falls due within the notice of a schedule; None where it has none, or none that can be told."""
+    if schedule.policies.notice is None:
+        return None
+    try:
+        return len({line.user_id for line, _ in invocation.scheduling.due(schedule.name)})
+    except TrainingResetError:
+        return None
 
 
 def _rehearse(invocation: Invocation, plan: Plan) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jobs.attention import ScheduleStatus, run_in_a_word
+from jobs.falling_due import DueLine
 from jobs.model import Kind
 from jobs.schedule import Run, Schedule
 from jobs.scope import Cutoff, JobOptions, ResetRequest
@@ -115,6 +116,31 @@ def run_text(run: Run) -> str:
     """Give a run in a line."""
     job = "" if run.job_id is None else f", job {run.job_id}"
     return f"{run_in_a_word(run)}{job}{f' ({run.reason})' if run.reason else ''}"
+
+
+def due_columns(kind: Kind) -> tuple[str, ...]:
+    """Give the columns of the report who falls due."""
+    if kind is Kind.TRAINING:
+        return ("user_id", "login", "course_id", "completed_at", "due_at")
+    return ("user_id", "login", "chapter_id", "course_id", "last_activity_at", "due_at")
+
+
+def due_object(line: DueLine, login: str) -> dict[str, object]:
+    """Give a line of that report under the names of both kinds of columns."""
+    return {
+        "user_id": line.user_id,
+        "login": login,
+        "chapter_id": line.chapter_id,
+        "course_id": line.course_id,
+        "completed_at": line.since,
+        "last_activity_at": line.since,
+        "due_at": line.due_at,
+    }
+
+
+def due_cell(value: object) -> object:
+    """Give a value of that report as tables and CSV show it."""
+    return time_text(value) if isinstance(value, datetime) else value
 
 
 def timing_text(timing: Timing) -> str:

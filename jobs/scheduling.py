@@ -14,10 +14,11 @@ from jobs import authorization
 from jobs.attention import TIMES_SHOWN, ScheduleStatus, statuses_of_schedules
 from jobs.database import Database, read_now
 from jobs.errors import Conflict, InputRefused, NotFound, NothingMeant, shown
+from jobs.falling_due import DueLine, find_due
 from jobs.firing import Turn, make_job
 from jobs.model import Access, Actor
 from jobs.ownership import find_owner
-from jobs.records.people import Location, find_actor, find_location
+from jobs.records.people import Location, find_actor, find_location, logins_of
 from jobs.schedule import Plan, Run, RunOutcome, Schedule, ScheduleState
 from jobs.store import schedule_rows, standing_rows
 from jobs.store.version import require_schema
@@ -25,6 +26,7 @@ from jobs.submission import Preview, preview, resolve
 from jobs.timing import Every
 
 _RUNS_SHOWN = 20
+_AHEAD = timedelta(days=30)
 PlanT = TypeVar("PlanT", bound=Plan)
 
 
@@ -201,6 +203,27 @@ class Scheduling:
                 f"the run of the schedule {name} failed ({turn.run.reason}); mend it with 'schedule edit'"
             ) from turn.surprise
         return turn.run
+
+    def due(self, name: str, within: timedelta | None = None) -> list[tuple[DueLine, str]]:
+        """Give what falls due, with the logins of its users, in the order in which it does.
+
+        Args:
+            name: which schedule.
+            within: how far ahead; its notice, or 30 days, unless it is given.
+
+        Raises:
+            InputRefused: the schedule asks for no age and no date, so that nothing falls due.
+            Conflict: its owner may not do any more what it asks for.
+
+        """
+        with self._database.read() as connection:
+            schedule = self._find(connection, name)
+            try:
+                lines = find_due(connection, schedule, within or schedule.policies.notice or _AHEAD)
+            except NothingMeant:
+                return []
+            logins = logins_of(connection, {line.user_id for line in lines})
+        return [(line, logins[line.user_id]) for line in lines]
 
     # How the above look things up.
 

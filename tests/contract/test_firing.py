@@ -1,8 +1,11 @@
 """Schedules are fired on both databases: each time once, whatever the clock does, whoever leads, whatever fails."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Delete, Update, delete, func, insert, select, update
@@ -399,6 +402,23 @@ def test_four_leaders_at_once_fire_each_time_once(database: Database, database_u
     fire(database)
     assert [[run.outcome for run in runs_of(database, name)] for name in names] == [[SUBMITTED]] * 8
     assert len({run.job_id for name in names for run in runs_of(database, name)}) == 8
+
+
+FIRE = "import sys; from tests.schedules import fire; from jobs.database import Database; fire(Database(sys.argv[1]))"
+
+
+def test_three_processes_at_once_fire_each_time_once(database: Database, database_url: str) -> None:
+    fill_crowd(database, 3)
+    names = [f"s{number}" for number in range(12)]
+    for name in names:
+        add(database, name, timing=every(hours=2))
+    set_back(database, schedules, "next_fire_at")
+    root = Path(__file__).parents[2]
+    leaders = [subprocess.Popen([sys.executable, "-c", FIRE, database_url], cwd=root) for _ in range(3)]
+    assert [leader.wait(60) for leader in leaders] == [0, 0, 0]
+    fire(database)
+    assert [[run.outcome for run in runs_of(database, name)] for name in names] == [[SUBMITTED]] * 12
+    assert scheduled_jobs(database) == 12
 
 
 def test_a_leader_that_dies_before_its_commit_leaves_the_time_to_the_next_one(

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from jobs.errors import InputRefused
 from jobs.timing import Cron, Due, Every, Once, Timing, age_text, due_times, parse_age
+from tests.walk import MINUTE, walk
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+DAY = timedelta(days=1)
 Rule = Callable[[datetime], bool]
 
 ZONES = (
@@ -54,17 +55,6 @@ RULES: dict[str, Rule] = {
     "0 3 */2 * FRI": lambda t: (t.hour, t.minute) == (3, 0) and t.day % 2 == 1 and t.isoweekday() == 5,
     "0 0 29 2 *": lambda t: (t.month, t.day, t.hour, t.minute) == (2, 29, 0, 0),
 }
-
-
-def walk(zone: str, begin: datetime, end: datetime) -> Iterator[tuple[datetime, list[datetime]]]:
-    """Every minute between two moments, with the times that the clock then shows or skips for the first time."""
-    at = ZoneInfo(zone)
-    moment, latest = begin, begin.astimezone(at).replace(tzinfo=None)
-    while (moment := moment + MINUTE) < end:
-        shown = moment.astimezone(at).replace(tzinfo=None)
-        if shown > latest:
-            yield moment, [latest + n * MINUTE for n in range(1, (shown - latest) // MINUTE + 1)]
-            latest = shown
 
 
 def changes(zone: str) -> Iterator[datetime]:
