@@ -15,6 +15,8 @@ from tests.small import fill_crowd
 
 RECORDS = Path(__file__).parents[2].parent / "shared" / "data" / "oulad"
 LOCATION = 4
+_COMPLETES = 0.03
+"""So that a course is completed again after some months, and some of them fall due."""
 
 
 class Learners:
@@ -34,11 +36,11 @@ class Learners:
             self._chapters = connection.execute(select(chapter.user_id, chapter.chapter_id)).all()
 
     def learn(self, now: datetime) -> None:
-        """Let some of them complete a course once more, and begin a chapter."""
+        """Let some of them begin chapters, and now and then one complete a course once more."""
         done = {"status": "completed", "completed_at": now, "last_activity_at": now}
         begun = {"status": "in_progress", "started_at": now, "completed_at": None, "last_activity_at": now}
         with self._database.write() as connection:
-            for user, course in self._chance.sample(self._courses, 2):
+            for user, course in self._chance.sample(self._courses, self._chance.random() < _COMPLETES):
                 row = tables.course_progress.c
                 mine = update(tables.course_progress).where(row.user_id == user, row.course_id == course)
                 connection.execute(mine.values(done))
