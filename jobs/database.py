@@ -152,10 +152,17 @@ def limit_statements(connection: Connection, seconds: float, deadline: datetime)
 
     """
     if connection.dialect.name == "postgresql":
-        left = (deadline - read_now(connection)).total_seconds()
-        limit = f"{max(1, int(min(seconds, left) * 1000))}"  # 0 would be without end
-        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (name, limit))
+        connection.exec_driver_sql(_LIMIT_STATEMENTS, (int(seconds * 1000), deadline))
+
+
+_LIMIT_STATEMENTS = """
+    SELECT set_config('statement_timeout', milliseconds, true),
+        set_config('idle_in_transaction_session_timeout', milliseconds, true)
+    FROM (
+        SELECT greatest(1, least(%s, extract(epoch FROM %s - clock_timestamp()) * 1000)::bigint)::text AS milliseconds
+    ) AS time_left
+"""
+"""0 would be without end."""
 
 
 def _engine(url: str, busy_seconds: float) -> Engine:
