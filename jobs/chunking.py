@@ -17,20 +17,27 @@ class Limits:
     seconds: float
 
 
-def next_size(recent: Sequence[tuple[int, float]], limits: Limits) -> int:
+def next_size(recent: Sequence[tuple[int, float | None]], limits: Limits, *, newest: int | None = None) -> int:
     """Give the users of the next chunk, so that it takes about the wanted time.
 
     Args:
-        recent: (users, seconds) of the job's latest chunks, newest first; may be empty.
+        recent: (users, seconds) of the job's latest chunks, newest first; may be empty. One that took too long, or
+            failed otherwise, and must run again has no seconds.
         limits: the bounds.
+        newest: the users of its newest chunk, which may be in flight; a step is taken from there, so that the size
+            need not wait for a whole window of small chunks. Unless given, that of the latest.
 
     """
     if not recent:
         return limits.start
-    users, seconds = sum(users for users, _ in recent), sum(seconds for _, seconds in recent)
-    latest = recent[0][0]
+    latest, its_seconds = recent[0]
+    done = [(users, seconds) for users, seconds in recent if seconds is not None]
+    if its_seconds is None or not done:
+        return max(1, min(round(latest / _LARGEST_STEP), limits.largest))
+    before = latest if newest is None else newest
+    users, seconds = sum(users for users, _ in done), sum(seconds for _, seconds in done)
     wanted = users / max(seconds, 1e-6) * limits.seconds
-    bounded = min(max(wanted, latest / _LARGEST_STEP), latest * _LARGEST_STEP)
+    bounded = min(max(wanted, before / _LARGEST_STEP), before * _LARGEST_STEP)
     return max(1, min(round(bounded), limits.largest))
 
 

@@ -109,10 +109,15 @@ def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits)
         priority=job.priority,
         in_flight=in_flight,
         remaining=job.users_total - job.next_ordinal,
-        size=job.chunk_size or next_size(outcome_rows.recent_chunks(connection, job.id), limits),
+        size=job.chunk_size or _size(connection, job, limits),
         max_rate=job.max_rate,
         not_before=job.next_dispatch_at,
     )
+
+
+def _size(connection: Connection, job: Job, limits: Limits) -> int:
+    recent = outcome_rows.recent_chunks(connection, job.id)
+    return next_size(recent, limits, newest=outcome_rows.newest_size(connection, job.id))
 
 
 def _dispatch(connection: Connection, allotment: Allotment, first: int) -> int | None:

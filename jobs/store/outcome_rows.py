@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 from sqlalchemy.engine import Row
 
 from jobs.database import read_now
@@ -20,18 +20,30 @@ from jobs.store.tables import chunks
 _RECENT = timedelta(seconds=30)
 
 
-def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float]]:
-    """Give (users, seconds) of a job's latest chunks, newest first."""
+def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float | None]]:
+    """Give (users, seconds) of a job's latest chunks, newest first; no seconds for one that must run again."""
+    done = chunks.c.state == ChunkState.DONE.value
     query = (
         select(chunks.c.first_ordinal, chunks.c.last_ordinal, chunks.c.claimed_at, chunks.c.done_at)
-        .where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DONE.value)
+        .where(chunks.c.job_id == job_id, or_(done, chunks.c.retries > 0))
         .order_by(chunks.c.first_ordinal.desc())
         .limit(limit)
     )
     return [
-        (row.last_ordinal - row.first_ordinal + 1, (row.done_at - row.claimed_at).total_seconds())
+        (
+            row.last_ordinal - row.first_ordinal + 1,
+            None if row.done_at is None else (row.done_at - row.claimed_at).total_seconds(),
+        )
         for row in connection.execute(query)
     ]
+
+
+def newest_size(connection: Connection, job_id: int) -> int | None:
+    """Give the users of a job's newest chunk, in flight or not; None before the first."""
+    size = chunks.c.last_ordinal - chunks.c.first_ordinal + 1
+    query = select(size).where(chunks.c.job_id == job_id).order_by(chunks.c.first_ordinal.desc()).limit(1)
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    return found
 
 
 def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Totals]:

@@ -325,6 +325,13 @@ def test_the_latest_chunks_come_first_with_the_seconds_that_they_took(database: 
     assert seconds == pytest.approx(3600, abs=60)
 
 
+def test_a_chunk_that_must_run_again_counts_among_the_latest_without_seconds(database: Database, chunk: int) -> None:
+    held = claimed(database, chunk)
+    assert release(database, held)
+    with database.read() as connection:
+        assert outcome_rows.recent_chunks(connection, held.job_id) == [(10, None)]
+
+
 # The messages.
 
 

@@ -1,5 +1,6 @@
 """How large the next chunk is, and who gets the free places: decided without a clock or a database."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -42,9 +43,16 @@ def jobs_of(allotments: list[Allotment]) -> list[int]:
         ([(4000, 0.1)], 5000),
         ([(1, 20.0)], 1),
         ([(3, 20.0)], 2),
+        ([(1000, None)], 500),
+        ([(1000, None), (1000, 0.1)], 500),
+        ([(500, 0.1), (1000, None), (1000, 0.2)], 1000),
+        ([(9000, None)], 4500),
+        ([(1, None)], 1),
     ],
 )
-def test_the_next_chunk_takes_half_a_second_at_the_speed_so_far(recent: list[tuple[int, float]], size: int) -> None:
+def test_the_next_chunk_takes_half_a_second_at_the_speed_so_far(
+    recent: list[tuple[int, float | None]], size: int
+) -> None:
     assert next_size(recent, LIMITS) == size
 
 
@@ -57,17 +65,72 @@ def test_the_size_settles_at_what_the_database_does_in_half_a_second(users_per_s
     assert next_size(recent, LIMITS) == pytest.approx(settled, abs=1)
 
 
+RECORDED = [(200, 0.066), (200, 0.093), (200, 0.063), (200, 0.055), (200, 0.056), (200, 0.054), (400, 0.061),
+    (400, 0.106), (400, 0.053), (400, 0.065), (800, 0.171), (800, 0.134), (800, 0.176), (800, 0.183)]  # fmt: skip
+"""Chunks from the beginning of a job on PostgreSQL, in order."""
+
+
+def test_a_recorded_job_is_led_to_half_a_second_and_stays_about_there() -> None:
+    speeds = [users / seconds for users, seconds in RECORDED]
+    sizes = sizes_of_a_job([lambda size, speed=speed: size / speed for speed in speeds + speeds[-4:] * 5])
+    assert sizes[0] == LIMITS.start
+    assert all(1500 <= size <= 3500 for size in sizes[12:]), sizes
+
+
+def test_a_step_is_taken_from_the_newest_chunk_even_while_it_is_in_flight() -> None:
+    assert next_size([(200, 0.02)], LIMITS, newest=800) == 1600
+    assert next_size([(200, 0.1)], LIMITS, newest=800) == 1000
+    assert next_size([(200, 5.0)], LIMITS, newest=800) == 400
+    assert next_size([(200, None)], LIMITS, newest=800) == 100
+
+
+def sizes_of_a_job(chunks: list[Callable[[int], float | None]]) -> list[int]:
+    """Size one chunk after the other; each says how long its size took, or that it timed out."""
+    recent: list[tuple[int, float | None]] = []
+    sizes = []
+    for seconds_of in chunks:
+        sizes.append(next_size(recent, LIMITS))
+        recent = [(sizes[-1], seconds_of(sizes[-1])), *recent][:8]
+    return [*sizes, next_size(recent, LIMITS)]
+
+
+def steady(size: int) -> float:
+    return size / 2000
+
+
+def test_one_chunk_that_was_held_up_for_half_a_minute_is_forgotten_soon() -> None:
+    sizes = sizes_of_a_job([steady] * 20 + [lambda _: 30.0] + [steady] * 20)
+    assert sizes[20] == 1000
+    assert min(sizes[21:]) >= 1
+    assert all(size == pytest.approx(1000, rel=0.01) for size in sizes[-5:])
+
+
+def test_a_database_that_is_fast_and_slow_by_turns_is_met_in_the_middle() -> None:
+    by_turns = [lambda size: size / 500, lambda size: size / 8000] * 20
+    sizes = sizes_of_a_job(by_turns)[16:]
+    assert all(300 <= size <= 1900 for size in sizes), sizes
+
+
+def test_a_job_whose_chunks_time_out_halves_them_to_single_users_and_grows_again_when_they_do_not() -> None:
+    sizes = sizes_of_a_job([steady] * 10 + [lambda _: None] * 12 + [steady] * 20)
+    settled, timed_out, after = sizes[10], sizes[10:23], sizes[23:]
+    for before, now in pairwise(timed_out):
+        assert now == max(1, round(before / 2))
+    assert timed_out[-1] == 1
+    assert after[-1] == pytest.approx(settled, rel=0.01)
+
+
 durations = st.one_of(
-    st.floats(0, 1e9, allow_nan=False), st.sampled_from([0.0, -1.0, 1e-300, 1e300]), st.floats(0.1, 2)
+    st.none(), st.floats(0, 1e9, allow_nan=False), st.sampled_from([0.0, -1.0, 1e-300, 1e300]), st.floats(0.1, 2)
 )
 
 
 @given(st.lists(durations, max_size=60), st.integers(1, 5000))
 def test_whatever_the_chunks_take_the_size_moves_by_bounded_steps_within_its_bounds(
-    seconds: list[float], start: int
+    seconds: list[float | None], start: int
 ) -> None:
     limits = Limits(start=start, largest=5000, seconds=0.5)
-    recent: list[tuple[int, float]] = []
+    recent: list[tuple[int, float | None]] = []
     sizes = [next_size(recent, limits)]
     for second in seconds:
         recent = [(sizes[-1], second), *recent][:8]
