@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.bench import Bench
+from benchmarks.measures import RecordsDiffer
 from benchmarks.places import Sqlite, postgres_server
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.scenarios.contest import RecordsDiffer
 from worker.embedded import EmbeddedBroker
 
 
@@ -25,8 +26,9 @@ def main() -> None:
     words.add_argument("--users", type=int, default=100_000, help="learners of the main work")
     words.add_argument("--sample", type=int, default=1_000, help="learners for contenders that go user by user")
     words.add_argument("--rounds", type=int, default=3)
-    words.add_argument("--output", type=Path, default=Path("build/bench"), help="where the JSON file goes")
+    words.add_argument("--output", type=Path, default=Path("build/bench"), help="where the JSON file and the charts go")
     given = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing stays behind
     names = list(SCENARIOS) if given.scenarios == ["all"] else given.scenarios or ["contest"]
     if unknown := [name for name in names if name not in SCENARIOS]:
         words.error(f"there is no scenario {', '.join(unknown)}; choose from {', '.join(SCENARIOS)}, or all")
@@ -40,6 +42,7 @@ def main() -> None:
                 sys.exit(f"the run is void: {error}")
             report.show(console, results[name])
         report.write(given.output / "results.json", bench, results)
+        report.draw(given.output, results)
 
 
 @contextmanager

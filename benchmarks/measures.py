@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from statistics import median
 
 
+class RecordsDiffer(Exception):
+    """Two contenders did not leave the same records: the run is void."""
+
+
 @dataclass(frozen=True)
 class Series:
     """The same thing measured several times."""

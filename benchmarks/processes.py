@@ -18,7 +18,7 @@ PROGRAM = str(Path(sys.executable).with_name("training-reset"))
 _Found = TypeVar("_Found")
 
 
-def wait_for(condition: Callable[[], _Found], what: str, seconds: float = 600) -> _Found:
+def wait_for(condition: Callable[[], _Found | None], what: str, seconds: float = 300) -> _Found:
     """Wait until a condition gives something true, and give that.
 
     Raises:

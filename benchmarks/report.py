@@ -6,10 +6,12 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import chart
 from benchmarks.bench import Bench
 from benchmarks.measures import Result
 
@@ -29,6 +31,16 @@ def show(console: Console, result: Result) -> None:
         console.print(
             f"  {word}: {budget.name} {budget.value:.3g}{unit}, {sign} {budget.limit:g}{unit}", highlight=False
         )
+
+
+def draw(directory: Path, results: Mapping[str, Result]) -> None:
+    """Draw the charts for which there are results."""
+    if "growth" in results:
+        speeds: Any = results["growth"].figures["users_per_second"]
+        (directory / "throughput.svg").write_text(chart.throughput(speeds))
+    if "learners" in results:
+        shapes: Any = results["learners"].figures
+        (directory / "latency.svg").write_text(chart.latency(shapes))
 
 
 def write(file: Path, bench: Bench, results: Mapping[str, Result]) -> None:

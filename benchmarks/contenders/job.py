@@ -5,10 +5,11 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 from sqlalchemy import select
 
 from benchmarks.bench import Bench
-from benchmarks.processes import PROGRAM, environment, running
+from benchmarks.processes import PROGRAM, environment, running, wait_for
 from benchmarks.resets import Reset
 from jobs.database import Database
 from jobs.model import JobState
@@ -17,6 +18,7 @@ from jobs.store.tables import chunks, jobs
 ARCHIVE = "archive_"
 """What the names of the tables begin with that hold what it erased and changed."""
 PROCESSES = 2
+WORKER = (PROGRAM, "worker", "--concurrency", str(PROCESSES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +43,18 @@ class JobRun:
 def run(bench: Bench, url: str, reset: Reset, **settings: object) -> JobRun:
     """Run a job on a database, its worker started before."""
     surroundings = environment(url, bench.broker_url, bench.directory / "home", **settings)
-    command = [PROGRAM, "worker", "--concurrency", str(PROCESSES)]
-    with running(command, surroundings, bench.directory / "worker.log") as worker:
+    with running(WORKER, surroundings, bench.directory / "worker.log") as worker:
+        wait_for(lambda: _keeps_house(url), "the worker's housekeeper")
         began = time.monotonic()
         subprocess.run([PROGRAM, *reset.words, "--wait"], env=surroundings, check=True, capture_output=True)
         whole = time.monotonic() - began
         return _measured(url, whole, worker.peak_memory_kib())
+
+
+def _keeps_house(url: str) -> bool:
+    """Tell whether a worker's housekeeper has begun: from then on the worker only waits for work."""
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT FROM workers").fetchone() is not None
 
 
 def _measured(url: str, whole_seconds: float, peak_memory_kib: int) -> JobRun:

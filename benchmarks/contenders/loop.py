@@ -13,6 +13,7 @@ import psycopg
 from benchmarks.contenders.sql import reset
 
 PROCESSES = 2
+CHUNK_SIZE = 1000
 _OUTCOMES = "CREATE TABLE loop_outcomes (first_user bigint, outcomes text)"
 
 

@@ -4,6 +4,17 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.measures import Result
-from benchmarks.scenarios import contest
+from benchmarks.scenarios import contest, growth, million, pairs, politeness, scale, stops
 
-SCENARIOS: dict[str, Callable[[Bench], Result]] = {"contest": contest.run}
+SCENARIOS: dict[str, Callable[[Bench], Result]] = {
+    "contest": contest.run,
+    "in-progress": pairs.in_progress,
+    "sqlite": pairs.sqlite,
+    "narrow": pairs.narrow,
+    "scale": scale.run,
+    "growth": growth.run,
+    "learners": politeness.run,
+    "million": million.run,
+    "orders": stops.orders,
+    "death": stops.death,
+}

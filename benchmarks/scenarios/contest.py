@@ -7,17 +7,12 @@ leave the same records and put the same rows aside.
 from benchmarks.bench import Bench
 from benchmarks.contenders import job, loop, script, sql, tasks
 from benchmarks.digests import Digests, digests
-from benchmarks.measures import Budget, Result, Series
+from benchmarks.measures import Budget, RecordsDiffer, Result, Series
 from benchmarks.resets import EVERYTHING
 from benchmarks.work import Work
 
-_CHUNK = 1000
 JOB, SCRIPT, LOOP = "job", "script", "chunk loop"
 BY_SQL, BY_ORM = "task a user, SQL", "task a user, ORM"
-
-
-class RecordsDiffer(Exception):
-    """Two contenders did not leave the same records: the run is void."""
 
 
 def run(bench: Bench) -> Result:
@@ -61,7 +56,7 @@ class _Contest:
         if name == SCRIPT:
             return script.run(url, EVERYTHING)
         if name == LOOP:
-            return loop.run(url, _CHUNK)
+            return loop.run(url, loop.CHUNK_SIZE)
         return tasks.run(self._bench, url, "by_sql" if name == BY_SQL else "by_orm", self._sample)
 
     def _compare(self, name: str, url: str) -> None:
