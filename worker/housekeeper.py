@@ -1,7 +1,7 @@
-"""The housekeeper's process: `python -m worker.housekeeper WORKER_ID PIPE`, started by the worker beside it.
+"""The housekeeper's process: `python -m worker.housekeeper WORKER_ID PROCESS PIPE`, started by the worker beside it.
 
-It ends when it is told to, and when its worker is gone. In each round it writes a byte to the pipe, whose number is
-given, so that its worker sees that it is not frozen.
+It ends when it is told to, and when its worker, whose process it is given, is gone. In each round it writes a byte to
+the pipe, whose number it is given, so that its worker sees that it is not frozen.
 """
 
 import os
@@ -28,7 +28,7 @@ from worker.publishing import messages_waiting, publish_chunk
 log = structlog.get_logger()
 
 
-def main(worker_id: str, pipe: int) -> None:
+def main(worker_id: str, worker_process: int, pipe: int) -> None:
     """Keep house until told to stop or until the worker is gone."""
     configure_logging()
     stop = Event()
@@ -38,7 +38,7 @@ def main(worker_id: str, pipe: int) -> None:
     # It waits for no lock longer than until its next beat: whoever holds SQLite's may be what it has to end.
     patience = min(settings.heartbeat_seconds, settings.database_busy_seconds)
     database = Database(settings.database, patience, settings.heartbeat_seconds)
-    children, couriers = Children(os.getppid()), Couriers()
+    children, couriers = Children(worker_process), Couriers()
     housekeeper = Housekeeper(
         database,
         settings,
@@ -49,14 +49,14 @@ def main(worker_id: str, pipe: int) -> None:
         children.kill,
         couriers.start_another,
     )
-    keep_house(housekeeper, settings, stop, pipe)
+    keep_house(housekeeper, settings, stop, worker_process, pipe)
     couriers.stop()
 
 
-def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event, pipe: int) -> None:
+def keep_house(housekeeper: Housekeeper, settings: Settings, stop: Event, worker_process: int, pipe: int) -> None:
     """Beat and do the rounds, whatever fails meanwhile: the next round tries again."""
-    worker, next_beat = os.getppid(), 0.0
-    while os.getppid() == worker and not stop.is_set():
+    next_beat = 0.0
+    while os.getppid() == worker_process and not stop.is_set():
         _give_sign(pipe)
         if time.monotonic() >= next_beat and _is_done(housekeeper.beat):
             next_beat = time.monotonic() + settings.heartbeat_seconds
@@ -86,4 +86,4 @@ def _is_done(step: Callable[[], None]) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

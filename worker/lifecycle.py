@@ -49,11 +49,12 @@ class HousekeeperProcess:
             log.warning("silent housekeeper killed", process=self._process.pid)
             self._process.kill()
         if self._process is None or self._process.poll() is not None:
+            pipe = self._end_for_signs
             # In a group of its own, so that a Ctrl-C at the terminal leaves it to the worker to end it.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "worker.housekeeper", worker_id(), f"{self._end_for_signs}"],
+                [sys.executable, "-P", "-m", "worker.housekeeper", worker_id(), f"{os.getpid()}", f"{pipe}"],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(self._end_for_signs,),
+                pass_fds=(pipe,),
                 process_group=0,
             )
             self._heard_at = time.monotonic()

@@ -356,15 +356,12 @@ class Scene:
         return eventually(lambda: self._inside(job, seconds), 20, self.tell)  # type: ignore[no-any-return]
 
     def freeze_outside(self, job: int, workers: int, **settings: object) -> AtWork:
-        """Start workers, and freeze a child that has claimed a chunk, before it begins the chunk's transaction."""
-        if self.database.dialect == "postgresql":
-            with self.database.write() as connection:  # a child reads this table between the two
-                connection.exec_driver_sql("LOCK TABLE job_course_chapters IN ACCESS EXCLUSIVE MODE")
-                for _ in range(workers):
-                    self.start_worker(**settings)
-                return eventually(lambda: self._freeze_claimant(job), 30, self.tell)  # type: ignore[no-any-return]
-        self.start_workers(workers, **settings)
-        return eventually(lambda: self._freeze_under_write_lock(job), 30, self.tell)  # type: ignore[no-any-return]
+        """Start workers; a child that has claimed a chunk is frozen before it begins the chunk's transaction."""
+        flag = self._directory / "halt"
+        flag.touch()
+        self.environment |= {"HALT_ONCE": str(flag), "PYTHONPATH": f"{ROOT}"}
+        self.start_workers(workers, "--include", "tests.faults.halting", **settings)
+        return eventually(lambda: self._halted(job), 30, self.tell)  # type: ignore[no-any-return]
 
     def learner_writes(self, ordinal: int) -> float:
         """Write to the chapters of a target as a learner at work does, changing nothing; give the seconds it took."""
@@ -387,20 +384,14 @@ class Scene:
             return self._at_work(chunk)
         return None
 
-    def _freeze_under_write_lock(self, job: int) -> AtWork | None:
-        with self.database.write():  # nobody else is inside a transaction now
-            return self._freeze_claimant(job)
-
     def claimed(self, job: int) -> Row | None:
         """Give a chunk of a job that a worker holds, if there is one."""
         return next((c for c in chunks_of(self.database, job) if c["state"] == "claimed"), None)
 
-    def _freeze_claimant(self, job: int) -> AtWork | None:
-        chunk = self.claimed(job)
-        caught = None if chunk is None else self._at_work(chunk)
-        if caught is not None:
-            caught.process.suspend()
-        return caught
+    def _halted(self, job: int) -> AtWork | None:
+        at_work = [self._at_work(chunk) for chunk in chunks_of(self.database, job) if chunk["state"] == "claimed"]
+        stopped = [found for found in at_work if found and found.process.status() == psutil.STATUS_STOPPED]
+        return stopped[0] if stopped else None
 
     def _at_work(self, chunk: Row) -> AtWork | None:
         for worker in self.workers:
