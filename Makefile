@@ -17,7 +17,7 @@ demo: $(VENV)/.installed  ## the main job, on the embedded default
 	$(BIN)/training-reset demo
 
 test: $(VENV)/.installed  ## every test, on SQLite and on a real PostgreSQL and Valkey
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 test-faults: $(VENV)/.installed  ## kills, freezes and empties real processes, on SQLite and PostgreSQL
 	$(BIN)/pytest tests/faults --numprocesses 2 --dist worksteal

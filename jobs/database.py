@@ -15,13 +15,20 @@ from sqlite3 import Connection as SqliteConnection
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Engine,
+    Text,
+    cast,
     create_engine,
     event,
+    extract,
+    func,
+    literal,
     literal_column,
     make_url,
     select,
+    true,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.sql.elements import ColumnElement
@@ -152,17 +159,10 @@ def limit_statements(connection: Connection, seconds: float, deadline: datetime)
 
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_LIMIT_STATEMENTS, (int(seconds * 1000), deadline))
-
-
-_LIMIT_STATEMENTS = """
-    SELECT set_config('statement_timeout', milliseconds, true),
-        set_config('idle_in_transaction_session_timeout', milliseconds, true)
-    FROM (
-        SELECT greatest(1, least(%s, extract(epoch FROM %s - clock_timestamp()) * 1000)::bigint)::text AS milliseconds
-    ) AS time_left
-"""
-"""0 would be without end."""
+        left = extract("epoch", literal(deadline, UtcDateTime) - database_now("postgresql")) * 1000
+        limit = func.greatest(1, func.least(int(seconds * 1000), cast(left, BigInteger)))  # 0 would be without end
+        settings = ("statement_timeout", "idle_in_transaction_session_timeout")
+        connection.execute(select(*(func.set_config(name, cast(limit, Text), true()) for name in settings)))
 
 
 def _engine(url: str, busy_seconds: float) -> Engine:
