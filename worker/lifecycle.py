@@ -22,47 +22,54 @@ from worker.logs import configure_logging
 log = structlog.get_logger()
 
 _LEAVE_SECONDS = 5.0
+_START_SECONDS = 60.0
+"""What a housekeeper may take for its start, on however busy a machine."""
 
 
 class HousekeeperProcess:
     """The housekeeper beside this worker, started again if it ends by itself.
 
-    It gives a sign of life in each of its rounds. One that is silent for longer than a lease has lost that of its
-    worker, and may be frozen with a lock on everything: it is killed, and another takes its place.
+    It gives a sign of life in each of its rounds. One that falls silent for longer than a lease has lost that of its
+    worker, and may be frozen with a lock on everything: it is killed, and another takes its place. Before its first
+    round it holds nothing, and has more time.
 
     Args:
-        patience_seconds: how long it may be silent.
+        lease_seconds: how long it may be silent between two rounds.
 
     """
 
-    def __init__(self, patience_seconds: float) -> None:
-        self._patience = patience_seconds
+    def __init__(self, lease_seconds: float) -> None:
+        self._lease = lease_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._signs, self._end_for_signs = os.pipe()
-        self._heard_at = 0.0
+        self._patience = self._heard_at = 0.0
         for end in (self._signs, self._end_for_signs):
             os.set_blocking(end, False)
 
     def ensure(self) -> None:
         """Start it if it does not run."""
-        if self._process is not None and self._silent_seconds() > self._patience:
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        elif self._silent_seconds() > self._patience:
             log.warning("silent housekeeper killed", process=self._process.pid)
             self._process.kill()
-        if self._process is None or self._process.poll() is not None:
-            pipe = self._end_for_signs
-            # In a group of its own, so that a Ctrl-C at the terminal leaves it to the worker to end it.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "worker.housekeeper", worker_id(), f"{os.getpid()}", f"{pipe}"],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(pipe,),
-                process_group=0,
-            )
-            self._heard_at = time.monotonic()
+
+    def _start(self) -> None:
+        pipe = self._end_for_signs
+        self._silent_seconds()  # the signs of the one before are not its own
+        # In a group of its own, so that a Ctrl-C at the terminal leaves it to the worker to end it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "worker.housekeeper", worker_id(), f"{os.getpid()}", f"{pipe}"],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(pipe,),
+            process_group=0,
+        )
+        self._patience, self._heard_at = max(self._lease, _START_SECONDS), time.monotonic()
 
     def _silent_seconds(self) -> float:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._signs, 4096):
-                self._heard_at = time.monotonic()
+                self._patience, self._heard_at = self._lease, time.monotonic()
         return time.monotonic() - self._heard_at
 
     def stop(self) -> None:
