@@ -13,7 +13,10 @@ class Reset:
     Attributes:
         name: how tables and charts call it.
         users: the learners, or None for everybody.
-        chapters: single chapters, or None for every course and chapter.
+        chapters: single chapters, of [203] only, or None for every course and chapter.
+
+    Raises:
+        ValueError: it is [204] of single chapters.
 
     """
 
@@ -21,6 +24,10 @@ class Reset:
     kind: Kind
     users: tuple[int, ...] | None = None
     chapters: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.IN_PROGRESS and self.chapters is not None:
+            raise ValueError("[204] is measured on every chapter only; leave the chapters out")
 
     @property
     def words(self) -> list[str]:

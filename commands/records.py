@@ -12,7 +12,7 @@ from commands.context import Invocation, pass_invocation
 from commands.output import may_draw, print_json, print_table
 from jobs.recordkeeping import RecordKeeping
 from jobs.records.show import UserRecords
-from jobs.wording import time_text
+from jobs.zones import utc_text
 
 
 class BrokenRecords(click.ClickException):
@@ -114,8 +114,8 @@ def _print_records(records: UserRecords) -> None:
                 course.id,
                 course.name,
                 course.status,
-                course.started_at and time_text(course.started_at),
-                course.completed_at and time_text(course.completed_at),
+                course.started_at and utc_text(course.started_at),
+                course.completed_at and utc_text(course.completed_at),
             )
             for course in records.courses
         ),
@@ -130,7 +130,7 @@ def _print_records(records: UserRecords) -> None:
                 chapter.status,
                 chapter.position_seconds,
                 len(chapter.attempts),
-                chapter.completed_at and time_text(chapter.completed_at),
+                chapter.completed_at and utc_text(chapter.completed_at),
             )
             for chapter in records.chapters
         ),

@@ -11,7 +11,8 @@ from jobs.schedule import Run, Schedule
 from jobs.scope import Cutoff, JobOptions, ResetRequest
 from jobs.targets import shown_target
 from jobs.timing import Cron, Every, Timing, age_text
-from jobs.wording import KIND_NAMES, PRIORITY_NAMES, location_name, location_object, time_text
+from jobs.wording import KIND_NAMES, PRIORITY_NAMES, location_name, location_object
+from jobs.zones import utc_text
 
 _MOST_IDS_SHOWN = 20
 
@@ -74,7 +75,7 @@ def schedule_text(status: ScheduleStatus) -> str:
 
 def times_lines(times: Sequence[datetime]) -> list[str]:
     """Give the next times, a line each."""
-    return [f"  {'next' if place == 0 else '':<8}  {time_text(time)}" for place, time in enumerate(times)]
+    return [f"  {'next' if place == 0 else '':<8}  {utc_text(time)}" for place, time in enumerate(times)]
 
 
 def schedules_table(statuses: Iterable[ScheduleStatus]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
@@ -86,8 +87,8 @@ def schedules_table(statuses: Iterable[ScheduleStatus]) -> tuple[tuple[str, ...]
                 status.schedule.name,
                 status.schedule.state.value,
                 timing_text(status.schedule.timing),
-                time_text(status.times[0]) if status.times else None,
-                time_text(status.last_run.last_time) if status.last_run else None,
+                utc_text(status.times[0]) if status.times else None,
+                utc_text(status.last_run.last_time) if status.last_run else None,
                 run_in_a_word(status.last_run) if status.last_run else None,
                 _attention(status),
             )
@@ -108,8 +109,8 @@ def runs_table(runs: Iterable[Run]) -> tuple[tuple[str, ...], list[tuple[object,
 
 
 def _times(run: Run) -> str:
-    first = time_text(run.fire_time)
-    return first if run.times == 1 else f"{first} to {time_text(run.last_time)} ({run.times:,} times)"
+    first = utc_text(run.fire_time)
+    return first if run.times == 1 else f"{first} to {utc_text(run.last_time)} ({run.times:,} times)"
 
 
 def run_text(run: Run) -> str:
@@ -140,7 +141,7 @@ def due_object(line: DueLine, login: str) -> dict[str, object]:
 
 def due_cell(value: object) -> object:
     """Give a value of that report as tables and CSV show it."""
-    return time_text(value) if isinstance(value, datetime) else value
+    return utc_text(value) if isinstance(value, datetime) else value
 
 
 def timing_text(timing: Timing) -> str:
@@ -149,7 +150,7 @@ def timing_text(timing: Timing) -> str:
         return f"{timing.expression} ({timing.timezone})"
     if isinstance(timing, Every):
         return f"every {age_text(timing.interval)}"
-    return f"once, {time_text(timing.at)}"
+    return f"once, {utc_text(timing.at)}"
 
 
 def _timing_object(timing: Timing) -> dict[str, object]:
@@ -206,4 +207,4 @@ def _flag(option: str, given: bool) -> Iterator[str]:  # noqa: FBT001 - it is wh
 
 
 def _cutoff(cutoff: Cutoff) -> str:
-    return age_text(cutoff) if isinstance(cutoff, timedelta) else time_text(cutoff)
+    return age_text(cutoff) if isinstance(cutoff, timedelta) else utc_text(cutoff)

@@ -8,7 +8,7 @@ number of leaders, and whichever of them dies at any moment, leave one run for e
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -21,6 +21,7 @@ from jobs.ownership import OwnerLost, resolve_as_owner
 from jobs.schedule import CatchUp, Overlap, Run, RunOutcome, Schedule, ScheduleState, Step, due_step
 from jobs.store import schedule_rows
 from jobs.submission import count_by_page, record
+from jobs.zones import utc_text
 
 log = structlog.get_logger()
 
@@ -150,7 +151,7 @@ def _overlapping(schedule: Schedule, run: Run, job: Job, waiting: Run | None) ->
         return None
     why = f"{_said(job)} had not ended"
     if waiting is not None:
-        why += f", and the run of {_text(waiting.fire_time)} waits for it already"
+        why += f", and the run of {utc_text(waiting.fire_time)} waits for it already"
     return replace(run, outcome=RunOutcome.SKIPPED, reason=why)
 
 
@@ -257,7 +258,3 @@ def _run_of(turn: Turn) -> Run:
 
 def _said(job: Job) -> str:
     return f"job {job.id} ({job.state.value})"
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

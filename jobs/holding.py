@@ -11,6 +11,7 @@ from typing import Protocol
 
 from jobs.blackout import Blackout
 from jobs.windows import Window, next_opening, open_until
+from jobs.zones import utc_text
 
 _CHUNKS_LEFT = 2
 """A chunk is begun only while there is time for this many."""
@@ -75,7 +76,7 @@ def system_hold(location_id: int | None, around: Surroundings) -> Hold | None:
     begun = [blackout for blackout in concerning if blackout.begins <= around.now < blackout.ends]
     if begun:
         last = max(begun, key=lambda blackout: blackout.ends)
-        return Hold(reason=f"blackout {last}; ends {_text(last.ends)}", until=last.ends)
+        return Hold(reason=f"blackout {last}; ends {utc_text(last.ends)}", until=last.ends)
     if around.strain is not None:
         return Hold(reason=f"the database is under strain ({around.strain}); goes on when it is calm", until=None)
     return None
@@ -84,10 +85,10 @@ def system_hold(location_id: int | None, around: Surroundings) -> Hold | None:
 def _own_hold(wishes: Wishes, now: datetime) -> Hold | None:
     start, windows = wishes.not_before, wishes.windows
     if start is not None and start > now:
-        return Hold(reason=f"not before {_text(start)}", until=start)
+        return Hold(reason=f"not before {utc_text(start)}", until=start)
     if windows and open_until(windows, now) is None:
         opening = next_opening(windows, now)
-        return Hold(reason=f"{_outside(windows)}; opens {_text(opening)}", until=opening)
+        return Hold(reason=f"{_outside(windows)}; opens {utc_text(opening)}", until=opening)
     return None
 
 
@@ -111,7 +112,3 @@ def seconds_needed(chunk_seconds: float) -> float:
 def _outside(windows: Sequence[Window]) -> str:
     names = ", ".join(str(window) for window in windows)
     return f"outside its {'window' if len(windows) == 1 else 'windows'} {names}"
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

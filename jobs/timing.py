@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from jobs.errors import InputRefused, shown
-from jobs.zones import find_zone, first_showing
+from jobs.zones import find_zone, first_showing, utc_text
 
 _AGE = re.compile(r"([0-9]{1,20})([smhdw])")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
@@ -122,7 +122,9 @@ class Once:
 
         """
         if self.at <= now:
-            raise InputRefused(f"--once {_text(self.at)} is not in the future (now {_text(now)}); give a later time")
+            raise InputRefused(
+                f"--once {utc_text(self.at)} is not in the future (now {utc_text(now)}); give a later time"
+            )
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Give the time if it is after a moment."""
@@ -172,7 +174,3 @@ def _zone(name: str) -> ZoneInfo:
         return find_zone(name)
     except ValueError as error:
         raise InputRefused(f"{error}") from error
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

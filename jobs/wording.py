@@ -13,6 +13,7 @@ from jobs.model import Kind, Rows
 from jobs.records.people import Location
 from jobs.scope import PRIORITIES
 from jobs.targets import shown_target
+from jobs.zones import utc_text
 
 
 def json_line(value: Mapping[str, object]) -> str:
@@ -42,7 +43,7 @@ def rows_object(rows: Rows) -> dict[str, object]:
 def cutoff_line(kind: Kind, cutoff: datetime) -> str:
     """Give a filter as people read it."""
     words = "completed before" if kind is Kind.TRAINING else "idle since"
-    return f"  filter    {words} {time_text(cutoff)}"
+    return f"  filter    {words} {utc_text(cutoff)}"
 
 
 PRIORITY_NAMES = {level: name for name, level in PRIORITIES.items()}
@@ -119,14 +120,14 @@ def result_text(status: JobStatus) -> str:
         f"  retried   {totals.chunks_retried:,} times",
         f"  speed     {status.users_per_second:,.1f} users a second, time left {left}",
         f"  priority  {PRIORITY_NAMES[job.priority]}",
-        f"  created   {time_text(job.created_at)}",
+        f"  created   {utc_text(job.created_at)}",
     ]
     lines += [cutoff_line(job.kind, job.cutoff)] if job.cutoff else []
     lines += [f"  window    {window}" for window in job.windows]
     lines += ["  urgent    yes"] if job.urgent else []
     lines += [f"  rate      at most {job.max_rate:g} users a second"] if job.max_rate else []
-    lines += [f"  started   {time_text(job.started_at)}"] if job.started_at else []
-    lines += [f"  finished  {time_text(job.finished_at)}"] if job.finished_at else []
+    lines += [f"  started   {utc_text(job.started_at)}"] if job.started_at else []
+    lines += [f"  finished  {utc_text(job.finished_at)}"] if job.finished_at else []
     return "\n".join(lines)
 
 
@@ -144,13 +145,13 @@ def _delivery_object(delivery: Delivery) -> dict[str, object]:
 def _delivery_line(delivery: Delivery, *, ended: bool) -> str:
     match delivery.state:
         case DeliveryState.DELIVERED if delivery.delivered_at:
-            told = f"delivered {time_text(delivery.delivered_at)}"
+            told = f"delivered {utc_text(delivery.delivered_at)}"
         case DeliveryState.GIVEN_UP:
             told = f"given up after {_tries(delivery)}: {delivery.error}; 'job resend {delivery.job_id}' tries again"
         case _ if delivery.being_sent:
             told = f"being sent, try {delivery.tries}"
         case _ if delivery.due_at:
-            told = f"waiting after {_tries(delivery)}, next {time_text(delivery.due_at)}: {delivery.error}"
+            told = f"waiting after {_tries(delivery)}, next {utc_text(delivery.due_at)}: {delivery.error}"
         case _:
             told = "waiting for its turn" if ended else "waiting for the job's end"
     return f"  result    to {shown_target(delivery.target)}: {told}"
@@ -160,12 +161,7 @@ def _tries(delivery: Delivery) -> str:
     return "1 try" if delivery.tries == 1 else f"{delivery.tries} tries"
 
 
-def time_text(moment: datetime) -> str:
-    """Give a time in UTC, ISO 8601 with `Z`."""
-    return moment.isoformat().replace("+00:00", "Z")
-
-
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
-        return time_text(value)
+        return utc_text(value)
     raise TypeError(f"{type(value).__name__} does not fit into JSON")

@@ -1,4 +1,4 @@
-"""Time zones: finding one by its name, and when its clock first shows a time. Pure."""
+"""Time zones: finding one by its name, when its clock first shows a time, and a time as it is written. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +19,11 @@ def find_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a directory of zones is none either
         raise ValueError(f"{shown(name)!r} is no time zone; give one like Europe/London, or UTC") from error
+
+
+def utc_text(moment: datetime) -> str:
+    """Write a time in UTC, ISO 8601 with `Z`."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def first_showing(wall: datetime, zone: ZoneInfo) -> datetime:

@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from jobs.database import Database, Isolation
+from tests.small import Broker
 
 _WAIT_SECONDS = 20
 
@@ -127,3 +128,16 @@ def _plant(database: Database, statements: tuple[str, ...], users: list[int], co
     with database.write() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement.format(users=", ".join(map(str, users)), code=code))
+
+
+class MortalBroker(Broker):
+    """A broker before which the dispatcher can die, after so many messages."""
+
+    dies_after: int | None = None
+
+    def __call__(self, chunk_id: int) -> None:
+        if self.dies_after is not None:
+            if self.dies_after <= 0:
+                raise Died
+            self.dies_after -= 1
+        super().__call__(chunk_id)

@@ -13,6 +13,7 @@ from jobs.store import schedule_rows
 from jobs.timing import Cron, Every, Timing
 
 GRACE = 60.0
+MIDNIGHT = datetime(2026, 5, 1, tzinfo=UTC)
 
 EVERYBODY = ResetRequest(
     kind=Kind.TRAINING, users=UserSelection(all_users=True), content=ContentSelection(courses=(101,)), location=1

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from tests.installation import eventually
 from tests.model import (
     Counts,
     Selection,
@@ -328,14 +328,11 @@ class Installation:
         assert code in (0, 130), f"`up` ended with {code}:\n{log.read_text()}"
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            doctor = self._run([f"{PROGRAM}", "doctor"], "root", 60)
-            if doctor.returncode == 0:
-                return
+        def ready() -> bool:
             assert process.poll() is None, f"`up` ended with {process.returncode}:\n{log.read_text()}"
-            assert time.monotonic() < deadline, f"not ready:\n{doctor.stdout}{doctor.stderr}{log.read_text()}"
-            time.sleep(0.2)
+            return self._run([f"{PROGRAM}", "doctor"], "root", 60).returncode == 0
+
+        eventually(ready, why=log.read_text)
 
     def _note_peaks(self, pid: int) -> None:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]

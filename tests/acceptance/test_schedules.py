@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.program import PROGRAM, Program
+from tests.installation import eventually
 
 REQUEST = ("training", "--all-content", "--all-users", "--reason", "maintenance")
 
@@ -36,19 +36,16 @@ def show(program: Program, name: str) -> Any:  # noqa: ANN401 - parsed JSON
 
 
 def await_runs(program: Program, name: str, runs: int) -> list[Any]:
-    deadline = time.monotonic() + 60
-    while len(found := show(program, name)["runs"]) < runs:
-        assert time.monotonic() < deadline, f"{name} did not run"
-        time.sleep(0.2)
-    return found[::-1]
+    eventually(lambda: len(show(program, name)["runs"]) >= runs, why=lambda: f"{name} did not run")
+    return show(program, name)["runs"][::-1]  # type: ignore[no-any-return]
 
 
 def await_job(program: Program, job: int) -> Any:  # noqa: ANN401 - parsed JSON
-    deadline = time.monotonic() + 60
-    while (status := json.loads(program.run("--json", "job", "status", f"{job}").out))["finished_at"] is None:
-        assert time.monotonic() < deadline, status
-        time.sleep(0.2)
-    return status
+    def status() -> Any:  # noqa: ANN401
+        return json.loads(program.run("--json", "job", "status", f"{job}").out)
+
+    eventually(lambda: status()["finished_at"] is not None, why=lambda: f"{status()}")
+    return status()
 
 
 def test_a_worker_fires_what_is_due_and_the_job_runs(program: Program) -> None:

@@ -3,39 +3,30 @@
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Delete, Update, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from jobs.database import Database
-from jobs.errors import Conflict
 from jobs.firing import fire_due
 from jobs.model import JobState, Kind
 from jobs.records import tables
 from jobs.schedule import CatchUp, Overlap, RunOutcome, ScheduleState
-from jobs.scope import ContentSelection, ResetRequest, UserSelection
+from jobs.scope import ContentSelection, ResetRequest
 from jobs.store import schedule_rows
 from jobs.store.schedule_tables import schedules
 from jobs.store.tables import jobs
 from jobs.timing import Once
 from tests.clock import Clock, stop_clock
 from tests.contract.test_housekeeping import at_once, keeper
-from tests.schedules import EVERYBODY, GRACE, add, every, fire, outcomes_of, runs_of, schedule_of, scheduling
-from tests.small import Broker, fill_crowd, fill_small_system, job_of, set_back, work
+from tests.schedules import EVERYBODY, GRACE, MIDNIGHT, add, every, fire, outcomes_of, runs_of, schedule_of, scheduling
+from tests.small import Broker, fill_crowd, job_of, set_back, work
 
 SUBMITTED, NOTHING, SKIPPED = RunOutcome.SUBMITTED, RunOutcome.NOTHING, RunOutcome.SKIPPED
 HELD, FAILED, WAITING = RunOutcome.HELD, RunOutcome.FAILED, RunOutcome.WAITING
-MIDNIGHT = datetime(2026, 5, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The small learning system at midnight, 1 May 2026."""
-    fill_small_system(database)
-    return stop_clock(monkeypatch, MIDNIGHT)
 
 
 def complete_again(database: Database, clock: Clock, user: int = 11, course: int = 101) -> None:
@@ -268,75 +259,6 @@ def test_a_run_that_would_change_too_many_is_held_until_somebody_resumes_its_job
     assert (job.state_reason, run.reason) == (reason, reason)
     work(database)
     assert job_of(database, run.job_id).state is JobState.PAUSED
-
-
-# Owners and what they name.
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (delete(tables.users).where(tables.users.c.id == 2), "its owner north.admin is gone"),
-        (update(tables.users).where(tables.users.c.id == 2).values(access="learner"), "is a learner now"),
-        (
-            update(tables.users).where(tables.users.c.id == 2).values(location_id=2),
-            "may not act at location 1 any more",
-        ),
-        (update(tables.users).where(tables.users.c.id == 2).values(login="someone"), "its owner north.admin is gone"),
-    ],
-)
-def test_an_owner_who_lost_its_rights_pauses_the_schedule_with_the_reason(
-    database: Database, clock: Clock, change: Delete | Update, says: str
-) -> None:
-    add(database, login="north.admin")
-    with database.write() as connection:
-        connection.execute(change)
-    clock.go_on(hours=2)
-    fire(database)
-    schedule, (run,) = schedule_of(database), runs_of(database)
-    assert (schedule.state, run.outcome, run.job_id) == (ScheduleState.PAUSED, FAILED, None)
-    assert says in (schedule.state_reason or "")
-    assert run.reason == schedule.state_reason
-    clock.go_on(days=3)
-    fire(database)
-    assert len(runs_of(database)) == 1
-
-
-def test_another_administrator_takes_a_schedule_over_from_an_owner_who_is_gone(
-    database: Database, clock: Clock
-) -> None:
-    add(database, login="north.admin")
-    with database.write() as connection:
-        connection.execute(delete(tables.users).where(tables.users.c.id == 2))
-    clock.go_on(hours=2)
-    fire(database)
-    with pytest.raises(Conflict, match="is gone"):
-        scheduling(database).resume("nightly")
-    scheduling(database).edit("nightly", lambda schedule: schedule, take_over=True)
-    scheduling(database).resume("nightly")
-    clock.go_on(days=1)
-    fire(database)
-    assert [run.outcome for run in runs_of(database)] == [FAILED, SUBMITTED]
-
-
-def test_users_or_content_that_are_gone_fail_the_run_with_the_reason_and_the_schedule_goes_on(
-    database: Database, clock: Clock
-) -> None:
-    chapter = ContentSelection(chapters=(1003,))
-    request = ResetRequest(kind=Kind.TRAINING, users=UserSelection(logins=("chloe",)), content=chapter, location=1)
-    add(database, request=request)
-    with database.write() as connection:
-        connection.execute(update(tables.users).where(tables.users.c.id == 13).values(login="zoe"))
-    clock.go_on(hours=2)
-    fire(database)
-    (run,) = runs_of(database)
-    assert (run.outcome, schedule_of(database).state) == (FAILED, ScheduleState.ACTIVE)
-    assert "no user at North is called chloe" in (run.reason or "")
-    with database.write() as connection:
-        connection.execute(update(tables.users).where(tables.users.c.id == 13).values(login="chloe"))
-    clock.go_on(days=1)
-    fire(database)
-    assert [run.outcome for run in runs_of(database)] == [FAILED, SUBMITTED]
 
 
 # Trouble.

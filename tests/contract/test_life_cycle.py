@@ -38,8 +38,8 @@ from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.steering import Steering
 from jobs.store.tables import chunks, leases, workers
-from tests.interruptions import Died, Fault, Mortal
-from tests.small import Broker, Row, chunks_of, dump, fill_crowd, of_users, submit
+from tests.interruptions import Died, Fault, Mortal, MortalBroker
+from tests.small import Row, chunks_of, dump, fill_crowd, of_users, submit
 from tests.unit.test_job_life import ALLOWED, ENDED
 
 SETTINGS = Settings(window=3)
@@ -72,19 +72,6 @@ _WATCH = {
         CREATE TRIGGER curse BEFORE UPDATE ON course_progress FOR EACH ROW EXECUTE FUNCTION curse()
     """,
 }
-
-
-class MortalBroker(Broker):
-    """A broker before which the dispatcher can die, after so many messages."""
-
-    dies_after: int | None = None
-
-    def __call__(self, chunk_id: int) -> None:
-        if self.dies_after is not None:
-            if self.dies_after <= 0:
-                raise Died
-            self.dies_after -= 1
-        super().__call__(chunk_id)
 
 
 @dataclass

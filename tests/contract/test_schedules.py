@@ -1,7 +1,7 @@
 """The use cases about schedules: what is added, shown and changed, by whom, and what is refused."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -15,19 +15,12 @@ from jobs.steering import Steering
 from jobs.store.tables import jobs
 from jobs.timing import Cron, Once
 from jobs.windows import Window
-from tests.clock import Clock, stop_clock
-from tests.schedules import EVERYBODY, add, every, fire, runs_of, schedule_of, scheduling
-from tests.small import dump, fill_small_system, job_of, work
+from tests.clock import Clock
+from tests.schedules import EVERYBODY, MIDNIGHT, add, every, fire, runs_of, schedule_of, scheduling
+from tests.small import dump, job_of, work
 
-MIDNIGHT = datetime(2026, 5, 1, tzinfo=UTC)
 OPTIONS = JobOptions(reason="maintenance")
-
-
-@pytest.fixture(autouse=True)
-def clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The small learning system at midnight, 1 May 2026."""
-    fill_small_system(database)
-    return stop_clock(monkeypatch, MIDNIGHT)
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_schedule_is_kept_as_it_was_said(database: Database) -> None:

@@ -27,7 +27,6 @@ from tests.small import (
     archived,
     dump,
     fill_crowd,
-    fill_small_system,
     job_of,
     of_users,
     submit,
@@ -37,13 +36,6 @@ from tests.small import (
 OPTIONS = JobOptions(reason="a new year")
 EVERYBODY = UserSelection(all_users=True)
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
-
-
-@pytest.fixture
-def small(database: Database) -> Database:
-    """The hand-made system on a fresh database."""
-    fill_small_system(database)
-    return database
 
 
 def training(users: UserSelection = EVERYBODY, cutoff: Any = None, **content: Any) -> ResetRequest:  # noqa: ANN401

@@ -16,16 +16,10 @@ from jobs.services import Administration
 from jobs.steering import Steering
 from jobs.store.tables import jobs
 from tests.interruptions import poison
-from tests.small import BEGAN, ENDED, TRAINING, fill_crowd, fill_small_system, of_users, submit, work
+from tests.small import BEGAN, ENDED, TRAINING, fill_crowd, of_users, submit, work
 
 EVERYBODY = UserSelection(all_users=True)
 Found = list[tuple[int, str, bool]]
-
-
-@pytest.fixture
-def small(database: Database) -> Database:
-    fill_small_system(database)
-    return database
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from sqlalchemy import create_engine, make_url
 
 from jobs.database import Database
 from tests.faults.broker import Broker
-from tests.faults.harness import Recovery, Scene
+from tests.faults.harness import Scene
 from tests.faults.records import make_records, steps_per_second
+from tests.faults.settings import Recovery
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,121 +35,22 @@ from sqlalchemy import text
 from jobs.database import Database
 from jobs.errors import Conflict
 from jobs.following import JobStatus
-from jobs.model import JobState, Kind, Outcome, Rows
-from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
+from jobs.model import JobState, Outcome, Rows
+from jobs.scope import JobOptions
 from jobs.services import Administration
 from jobs.steering import Steering
 from tests.faults import records
 from tests.faults.broker import Broker, Gauge
-from tests.installation import Worker, eventually
+from tests.faults.processes import AtWork, CeleryWorker
+from tests.faults.settings import RECOVERY_SECONDS, REQUEST, ROOT, SHORT_SETTINGS, WINDOW
+from tests.installation import eventually
 from tests.small import Row, chunks_of
-
-ROOT = Path(__file__).resolve().parents[2]
-"""For PYTHONPATH, where workers include modules of the tests."""
-
-LEASE_SECONDS = 2.0
-RECOVERY_SECONDS = LEASE_SECONDS + 5.0
-"""How soon another worker must have done what a killed one held."""
-WINDOW = 8
-
-SHORT_SETTINGS = {
-    "LEASE_SECONDS": LEASE_SECONDS,
-    "HEARTBEAT_SECONDS": 0.5,
-    "LEADER_LEASE_SECONDS": 2,
-    "HOUSEKEEPING_SECONDS": 0.2,
-    "DISPATCH_TIMEOUT_SECONDS": 1,
-    "STATEMENT_TIMEOUT_SECONDS": 1.5,
-    "CHUNK_HARD_LIMIT_SECONDS": 3,
-    "CHUNK_DEADLINE_SECONDS": 4,
-    "BROKER_VISIBILITY_SECONDS": 5,
-    "BROKER_SOCKET_SECONDS": 1,
-    "BROKER_CONNECT_SECONDS": 1,
-    "SHUTDOWN_SECONDS": 5,
-    "CHUNK_SIZE_START": 10,
-    "WINDOW": WINDOW,
-}
-
-LONG_LIMITS = {
-    "STATEMENT_TIMEOUT_SECONDS": 20,
-    "CHUNK_HARD_LIMIT_SECONDS": 30,
-    "CHUNK_DEADLINE_SECONDS": 40,
-    "BROKER_VISIBILITY_SECONDS": 50,
-}
-"""For a worker whose chunks nothing but its lease ends."""
-
-Recovery = Callable[[str, float], None]
-"""Notes how many seconds a scenario took to recover; shown at the end of the run."""
-
-REQUEST = ResetRequest(
-    kind=Kind.TRAINING,
-    users=UserSelection(all_users=True),
-    content=ContentSelection(all_content=True),
-    location=records.LOCATION,
-)
-SUBMIT = (
-    *("submit", "training", "--all-users", "--location", f"{records.LOCATION}", "--all-content"),
-    *("--reason", "a new year", "--chunk-size", "10", "--yes"),
-)
-"""The same as words of the command line."""
 
 
 def for_seconds(seconds: float) -> None:
     """Let a fault last so long."""
     until = time.monotonic() + seconds
     eventually(lambda: time.monotonic() >= until, seconds + 5)
-
-
-class CeleryWorker(Worker):
-    """A Celery worker, started as operators of Celery do: its pool, and the housekeeper beside it."""
-
-    def housekeepers(self) -> list[psutil.Process]:
-        """Give the housekeeper, or none while it is started again."""
-        return [child for child in self._family() if _is_housekeeper(child)]
-
-    def children(self) -> list[psutil.Process]:
-        """Give the processes that run chunks."""
-        return [child for child in self._family() if not _is_housekeeper(child)]
-
-    def freeze(self, *, housekeeper: bool = True) -> None:
-        """Stop the worker and its children, and the housekeeper too unless told otherwise."""
-        self.process.suspend()
-        for process in self.children() + (self.housekeepers() if housekeeper else []):
-            process.suspend()
-
-    def thaw(self) -> None:
-        """Let everything go on that was frozen."""
-        for process in self.processes():
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
-
-    def _family(self) -> list[psutil.Process]:
-        return [child for child in self.process.children() if _lives(child)]
-
-
-def _lives(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def _is_housekeeper(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return "worker.housekeeper" in process.cmdline()
-    return False
-
-
-@dataclass(frozen=True)
-class AtWork:
-    """A child that holds a chunk."""
-
-    worker: CeleryWorker
-    process: psutil.Process
-    chunk: Row
-
-    @property
-    def users(self) -> range:
-        """The ordinals of the chunk's users."""
-        return range(self.chunk["first_ordinal"], self.chunk["last_ordinal"] + 1)
 
 
 class Scene:

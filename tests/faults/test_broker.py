@@ -11,7 +11,8 @@ from typing import Self
 import redis
 
 from tests.faults.broker import QUEUE, Broker
-from tests.faults.harness import LONG_LIMITS, SUBMIT, WINDOW, Recovery, Scene, for_seconds
+from tests.faults.harness import Scene, for_seconds
+from tests.faults.settings import LONG_LIMITS, SUBMIT, WINDOW, Recovery
 from tests.installation import eventually
 from tests.small import chunks_of
 

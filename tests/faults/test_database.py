@@ -20,7 +20,9 @@ from jobs.model import JobState, Outcome
 from jobs.store.migrate import upgrade
 from tests.faults import records
 from tests.faults.broker import Broker
-from tests.faults.harness import ROOT, CeleryWorker, Recovery, Scene, for_seconds
+from tests.faults.harness import Scene, for_seconds
+from tests.faults.processes import CeleryWorker
+from tests.faults.settings import ROOT, Recovery
 from tests.installation import eventually
 
 on_postgres = pytest.mark.parametrize("records_url", ["postgresql"], indirect=True)

@@ -14,7 +14,9 @@ from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.steering import Steering
 from jobs.store.tables import leases
 from tests.faults import records
-from tests.faults.harness import LONG_LIMITS, REQUEST, ROOT, SUBMIT, CeleryWorker, Recovery, Scene, for_seconds
+from tests.faults.harness import Scene, for_seconds
+from tests.faults.processes import CeleryWorker
+from tests.faults.settings import LONG_LIMITS, REQUEST, ROOT, SUBMIT, Recovery
 from tests.installation import eventually
 from tests.interruptions import poison
 from tests.small import chunks_of

@@ -2,8 +2,10 @@
 
 import signal
 import time
+from pathlib import Path
 
-from tests.faults.harness import LONG_LIMITS, RECOVERY_SECONDS, Recovery, Scene
+from tests.faults.harness import Scene
+from tests.faults.settings import LEASE_SECONDS, LONG_LIMITS, RECOVERY_SECONDS, Recovery
 from tests.installation import eventually
 from tests.small import chunks_of
 
@@ -115,6 +117,26 @@ def test_a_worker_frozen_inside_its_transaction_hangs_nobody_and_is_fenced_when_
     scene.wait_for_end(job)
     frozen.worker.thaw()
     assert frozen.worker.stop() == 0
+    scene.assert_exactly_once(job)
+
+
+_SLOW_START = """
+import sys
+import time
+
+if "worker.housekeeper" in sys.orig_argv:
+    time.sleep(3)
+"""
+
+
+def test_a_housekeeper_that_takes_longer_than_a_lease_to_start_is_waited_for(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(_SLOW_START)
+    scene.environment |= {"PYTHONPATH": f"{tmp_path / 'slow'}"}
+    assert LEASE_SECONDS < 3
+    scene.start_workers(1)
+    job = scene.submit()
+    scene.wait_for_end(job)
     scene.assert_exactly_once(job)
 
 

@@ -32,6 +32,7 @@ class Learners:
             fill_crowd(database, number)
         with database.read() as connection:
             course, chapter = tables.course_progress.c, tables.chapter_progress.c
+            self.courses = tuple(sorted(connection.execute(select(course.course_id).distinct()).scalars()))
             self._courses = connection.execute(select(course.user_id, course.course_id)).all()
             self._chapters = connection.execute(select(chapter.user_id, chapter.chapter_id)).all()
 

@@ -37,7 +37,7 @@ Rule = Callable[[datetime], bool]
 
 @dataclass(frozen=True)
 class Watched:
-    """A schedule with what it should be: which times of the clock it names."""
+    """A schedule with what it should be: which times of the clock it names, and the age that makes something due."""
 
     name: str
     cron: Cron | None
@@ -46,8 +46,8 @@ class Watched:
     policies: Policies
     kind: Kind = Kind.TRAINING
 
-    def plan(self, location: int) -> Plan:
-        content = ContentSelection(all_content=True)
+    def plan(self, location: int, courses: tuple[int, ...]) -> Plan:
+        content = ContentSelection(courses=courses)
         users = UserSelection(all_users=True)
         return Plan(
             name=self.name,
@@ -119,8 +119,9 @@ def simulate(database: Database, clock: Clock, *, days: int, learners: int, seed
     chance, end = Random(seed), BEGIN + timedelta(days=days)
     clock.move_to(BEGIN)
     people = Learners(database, learners, chance)
-    for watched in SCHEDULES:
-        Scheduling(database, "root", timedelta(seconds=GRACE)).add(watched.plan(people.location))
+    for place, watched in enumerate(SCHEDULES):  # on courses of its own, so that none leaves another nothing to do
+        courses = people.courses[place :: len(SCHEDULES)] or people.courses
+        Scheduling(database, "root", timedelta(seconds=GRACE)).add(watched.plan(people.location, courses))
     wanted = {watched.name: watched.times(BEGIN, end) for watched in SCHEDULES}
     _pass_through(database, clock, people, sorted({time for times in wanted.values() for time in times}), chance)
     clock.move_to(end + timedelta(hours=1))
