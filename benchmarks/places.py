@@ -47,7 +47,7 @@ class Postgres:
         """Make a template that holds this work, if there is none; give its name."""
         name = _name(work)
         with self._administer() as server:
-            if server.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            if server.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None:
                 return name
             server.execute(f"CREATE DATABASE {name}")
         _upgrade(self._url(name))

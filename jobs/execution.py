@@ -22,7 +22,7 @@ from jobs.frozen import engine_of
 from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
-from jobs.settling import settle
+from jobs.settling import settle, settle_after_chunk
 from jobs.store import chunk_rows, job_rows
 from jobs.store.chunk_rows import Claim, Owner
 
@@ -129,17 +129,23 @@ class ChunkRunner:
                 changed, failed = reset_users(connection, engine, claim.job_id, users)
                 if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
                     raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
-            else:
-                failed = {}
-        self._settle(claim, released=not done, count_failures=bool(failed))
+        if done:
+            self._settle(claim, count_failures=bool(failed))
+        else:
+            self._release(claim)
         return done
 
-    def _settle(self, claim: Claim, *, released: bool, count_failures: bool) -> None:
-        """Take the job's next step; a chunk that may not run is handed back first, so that nothing waits for it."""
+    def _settle(self, claim: Claim, *, count_failures: bool) -> None:
         with self._database.write() as connection:
-            if released:
-                chunk_rows.release_if_fence_holds(connection, claim, retries=0)
-            _settle_job(connection, claim.job_id, count_failures=count_failures)
+            job = job_rows.find_job(connection, claim.job_id)
+            if job is not None:
+                settle_after_chunk(connection, job, count_failures=count_failures)
+
+    def _release(self, claim: Claim) -> None:
+        """Hand a chunk back that may not run, so that nothing waits for it."""
+        with self._database.write() as connection:
+            chunk_rows.release_if_fence_holds(connection, claim, retries=0)
+            _settle_job(connection, claim.job_id)
 
     def _hand_back(self, claim: Claim, error: Exception) -> None:
         """Let a chunk be run again: whole, then halved, until its only user is given up as failed.
@@ -157,7 +163,7 @@ class ChunkRunner:
                     else:
                         halved = claim.retries + counts > 1 and claim.users > 1
                         chunk_rows.release_if_fence_holds(connection, claim, retries=counts, halved=halved)
-                    _settle_job(connection, claim.job_id, count_failures=bool(counts))
+                    _settle_job(connection, claim.job_id)
                 break
             except (DBAPIError, DatabaseUnavailable):
                 log.warning("database out of reach", job=claim.job_id, chunk=claim.chunk_id)
@@ -171,10 +177,10 @@ class ChunkRunner:
             return engine_of(connection, job)
 
 
-def _settle_job(connection: Connection, job_id: int, *, count_failures: bool) -> None:
+def _settle_job(connection: Connection, job_id: int) -> None:
     job = job_rows.find_job(connection, job_id)
     if job is not None:
-        settle(connection, job, count_failures=count_failures)
+        settle(connection, job)
 
 
 def reset_users(

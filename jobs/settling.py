@@ -1,6 +1,7 @@
 """Move a job on by itself, as far as its chunks allow: to its end, to a stop that was asked for, out of a hold.
 
-Called after every chunk, after every order and in every round of housekeeping; whoever comes first does it.
+Called after every chunk, after every order and in every round of housekeeping; whoever comes first does it. Whether a
+job must hold is not asked after every chunk, which would cost each of them; housekeeping asks every second.
 """
 
 from sqlalchemy import Connection
@@ -12,9 +13,7 @@ from jobs.progress import Totals, too_many_failed
 from jobs.store import blackout_rows, chunk_rows, job_rows, outcome_rows, strain_rows
 
 
-def settle(
-    connection: Connection, job: Job, around: Surroundings | None = None, *, count_failures: bool = True
-) -> None:
+def settle(connection: Connection, job: Job, around: Surroundings | None = None) -> None:
     """Take the one step that is due for this job, if any.
 
     A stop must have been committed before: only then can no chunk begin any more that does not see it.
@@ -23,20 +22,29 @@ def settle(
         connection: in a writing transaction.
         job: as it is now.
         around: what the system says, if it was read in this transaction.
-        count_failures: whether users may have failed since it was last settled.
+
+    """
+    if job.state in (JobState.QUEUED, JobState.RUNNING, JobState.HOLDING) and not _complete(connection, job):
+        _hold_or_let_go(connection, job, around or read_surroundings(connection))
+    settle_after_chunk(connection, job, count_failures=True)
+
+
+def settle_after_chunk(connection: Connection, job: Job, *, count_failures: bool) -> None:
+    """Take the step that the end of a chunk may have made due.
+
+    Args:
+        connection: in a writing transaction.
+        job: as it is now.
+        count_failures: whether users of the chunk have failed.
 
     """
     match job.state:
-        case JobState.QUEUED | JobState.RUNNING if _complete(connection, job):
-            job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.QUEUED)
+        case JobState.QUEUED | JobState.RUNNING | JobState.HOLDING if _complete(connection, job):
+            if job.state is not JobState.RUNNING:
+                job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=job.state)
             job_rows.finish_if_complete(connection, job.id)
-        case JobState.HOLDING if job.started_at is not None and _complete(connection, job):
-            job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=JobState.HOLDING)
-            job_rows.finish_if_complete(connection, job.id)
-        case JobState.QUEUED | JobState.RUNNING | JobState.HOLDING:
-            _hold_or_let_go(connection, job, around or read_surroundings(connection))
-            if job.state is JobState.RUNNING and count_failures:
-                _break_off(connection, job)
+        case JobState.RUNNING if count_failures:
+            _break_off(connection, job)
         case JobState.PAUSING:
             if chunk_rows.fence_off_idle(connection, job.id):
                 job_rows.set_state_if_allowed(connection, job.id, JobState.PAUSED, reason=job.state_reason)
@@ -74,7 +82,8 @@ def _hold(connection: Connection, job: Job, hold: Hold) -> None:
 
 
 def _complete(connection: Connection, job: Job) -> bool:
-    return job.next_ordinal == job.users_total and not chunk_rows.any_unfinished(connection, job.id)
+    may_end = job.state is not JobState.HOLDING or job.started_at is not None
+    return may_end and job.next_ordinal == job.users_total and not chunk_rows.any_unfinished(connection, job.id)
 
 
 def _break_off(connection: Connection, job: Job) -> None:

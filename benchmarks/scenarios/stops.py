@@ -1,7 +1,7 @@
 """From an order to stop until nothing can commit any more; from a worker's death until another has done its chunk."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 import psycopg
@@ -18,18 +18,17 @@ from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.steering import Steering
 
-_STOPS_A_ROUND = 10
-_EVERYTHING = ResetRequest(
-    kind=Kind.TRAINING, users=UserSelection(all_users=True), content=ContentSelection(all_content=True), location="all"
-)
+_JOBS_A_ROUND = 5
+_CHUNKS_OF_A_JOB, _LARGEST_CHUNK = 5, 4000
 _CLAIMED = "FROM chunks WHERE state = 'claimed'"
 _LEFT = "SELECT FROM chunks WHERE state <> 'done' AND first_ordinal BETWEEN %s AND %s"
 _LOOK_SECONDS = 0.1
 
 
 def orders(bench: Bench) -> Result:
-    """Pause a running job and cancel it, again and again, with its chunks in flight."""
-    template = bench.postgres.prepare(Work(users=bench.users))
+    """Pause a job, resume and cancel it, with chunks in flight; then another one, of learners not yet reset."""
+    work = Work(users=bench.users)
+    template = bench.postgres.prepare(work)
     pauses: list[float] = []
     cancels: list[float] = []
     for _ in range(bench.rounds):
@@ -41,8 +40,8 @@ def orders(bench: Bench) -> Result:
             running(program.WORKER, surroundings, bench.directory / "worker.log"),
             psycopg.connect(url, autocommit=True) as watch,
         ):
-            for _ in range(_STOPS_A_ROUND):
-                job = _submit(database)
+            for number in range(_JOBS_A_ROUND):
+                job = _submit(database, work.everybody[number::_JOBS_A_ROUND])
                 wait_for(lambda: watch.execute(f"SELECT {_CLAIMED}").fetchone(), "a chunk")
                 pauses.append(_until(steering.pause, database, job, JobState.PAUSED))
                 steering.resume(job)
@@ -67,7 +66,8 @@ def orders(bench: Bench) -> Result:
 
 def death(bench: Bench) -> Result:
     """Kill a worker with everything that belongs to it while it holds a chunk; another is running."""
-    template = bench.postgres.prepare(Work(users=bench.users))
+    work = Work(users=bench.users)
+    template = bench.postgres.prepare(work)
     lease = Settings().lease_seconds
     seconds = []
     for _ in range(bench.rounds):
@@ -80,7 +80,7 @@ def death(bench: Bench) -> Result:
             running(command, surroundings, bench.directory / "victim.log") as victim,
             running(command, surroundings, bench.directory / "worker.log"),
         ):
-            _submit(database)
+            _submit(database, work.everybody)
             users = _catch(victim, watch)
             victim.kill()
             seconds.append(_until_done(users, watch))
@@ -126,6 +126,15 @@ def _until(order: Callable[[int], None], database: Database, job: int, stopped: 
         time.sleep(_LOOK_SECONDS)
 
 
-def _submit(database: Database) -> int:
-    job, _ = Administration(database, "root").submit(_EVERYTHING, JobOptions(reason="benchmark"))
+def _submit(database: Database, users: Sequence[int]) -> int:
+    """Submit a job for some learners, in a few chunks, so that each is as long as a chunk becomes."""
+    request = ResetRequest(
+        kind=Kind.TRAINING,
+        users=UserSelection(ids=tuple(users)),
+        content=ContentSelection(all_content=True),
+        location="all",
+    )
+    chunk_size = min(_LARGEST_CHUNK, max(1, len(users) // _CHUNKS_OF_A_JOB))
+    options = JobOptions(reason="benchmark", chunk_size=chunk_size)
+    job, _ = Administration(database, "root").submit(request, options)
     return job.id

@@ -92,7 +92,7 @@ def load_targets(connection: Connection, job_id: int, first: int, last: int) -> 
         .where(job_targets.c.job_id == job_id, job_targets.c.ordinal.between(first, last))
         .order_by(job_targets.c.ordinal)
     )
-    return list(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars().all())
 
 
 def is_only_about(connection: Connection, job_id: int, user_id: int) -> bool:

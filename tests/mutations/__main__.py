@@ -70,12 +70,9 @@ MUTATIONS = (
         text="""
                 if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
                     raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
-            else:
-                failed = {}
+        if done:
 """,
         instead="""
-            else:
-                failed = {}
         if done:
             with self._database.write() as connection:
                 chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed)
