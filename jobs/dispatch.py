@@ -61,6 +61,25 @@ def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
     return len(chunk_ids)
 
 
+def refill(database: Database, settings: WindowSettings, publish: Publish) -> int:
+    """Fill the window after a chunk, unless half of it still waits for a worker and no second job wants a place.
+
+    One of those that wait starts at once, and filling costs more than looking.
+
+    Returns:
+        the number of messages sent.
+
+    Raises:
+        PublishFailed: as for `fill`.
+
+    """
+    with database.read() as connection:
+        half_waits = 2 * chunk_rows.count_waiting(connection) >= settings.window
+        if half_waits and sum(_wants_place(job) for job in job_rows.find_unfinished(connection)) <= 1:
+            return 0
+    return fill(database, settings, publish)
+
+
 def _send(database: Database, chunk_ids: list[int], publish: Publish) -> None:
     """Publish chunks that were committed as published; note those that could not be.
 
@@ -99,8 +118,11 @@ def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int
 
 def _may_dispatch(job: Job, ends: datetime) -> bool:
     """Tell whether a job has users left, and time for a chunk that ends then."""
-    open_till_then = job.closes_at is None or job.closes_at > ends
-    return job.state in (JobState.QUEUED, JobState.RUNNING) and open_till_then and job.next_ordinal < job.users_total
+    return _wants_place(job) and (job.closes_at is None or job.closes_at > ends)
+
+
+def _wants_place(job: Job) -> bool:
+    return job.state in (JobState.QUEUED, JobState.RUNNING) and job.next_ordinal < job.users_total
 
 
 def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits) -> Candidate:

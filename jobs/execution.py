@@ -22,7 +22,7 @@ from jobs.frozen import engine_of
 from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
-from jobs.settling import settle, settle_after_chunk
+from jobs.settling import may_be_due, settle
 from jobs.store import chunk_rows, job_rows
 from jobs.store.chunk_rows import Claim, Owner
 
@@ -136,10 +136,11 @@ class ChunkRunner:
         return done
 
     def _settle(self, claim: Claim, *, count_failures: bool) -> None:
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             job = job_rows.find_job(connection, claim.job_id)
-            if job is not None:
-                settle_after_chunk(connection, job, count_failures=count_failures)
+        if job is not None and (count_failures or may_be_due(job)):
+            with self._database.write() as connection:
+                _settle_job(connection, claim.job_id)
 
     def _release(self, claim: Claim) -> None:
         """Hand a chunk back that may not run, so that nothing waits for it."""

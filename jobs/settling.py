@@ -1,7 +1,7 @@
 """Move a job on by itself, as far as its chunks allow: to its end, to a stop that was asked for, out of a hold.
 
-Called after every chunk, after every order and in every round of housekeeping; whoever comes first does it. Whether a
-job must hold is not asked after every chunk, which would cost each of them; housekeeping asks every second.
+Called after a chunk that may make a step due, after every order and in every round of housekeeping; whoever comes
+first does it. Whether a job must hold is asked by housekeeping: after every chunk it would cost each of them.
 """
 
 from sqlalchemy import Connection
@@ -24,33 +24,26 @@ def settle(connection: Connection, job: Job, around: Surroundings | None = None)
         around: what the system says, if it was read in this transaction.
 
     """
-    if job.state in (JobState.QUEUED, JobState.RUNNING, JobState.HOLDING) and not _complete(connection, job):
-        _hold_or_let_go(connection, job, around or read_surroundings(connection))
-    settle_after_chunk(connection, job, count_failures=True)
-
-
-def settle_after_chunk(connection: Connection, job: Job, *, count_failures: bool) -> None:
-    """Take the step that the end of a chunk may have made due.
-
-    Args:
-        connection: in a writing transaction.
-        job: as it is now.
-        count_failures: whether users of the chunk have failed.
-
-    """
     match job.state:
         case JobState.QUEUED | JobState.RUNNING | JobState.HOLDING if _complete(connection, job):
             if job.state is not JobState.RUNNING:
                 job_rows.set_state_if_allowed(connection, job.id, JobState.RUNNING, before=job.state)
             job_rows.finish_if_complete(connection, job.id)
-        case JobState.RUNNING if count_failures:
-            _break_off(connection, job)
+        case JobState.QUEUED | JobState.RUNNING | JobState.HOLDING:
+            _hold_or_let_go(connection, job, around or read_surroundings(connection))
+            if job.state is JobState.RUNNING:
+                _break_off(connection, job)
         case JobState.PAUSING:
             if chunk_rows.fence_off_idle(connection, job.id):
                 job_rows.set_state_if_allowed(connection, job.id, JobState.PAUSED, reason=job.state_reason)
         case JobState.CANCELLING:
             if chunk_rows.fence_off_idle(connection, job.id):
                 _end_stopped(connection, job)
+
+
+def may_be_due(job: Job) -> bool:
+    """Tell whether the end of a chunk may have been what its job waited for: for its own end, or for a stop."""
+    return job.state in (JobState.PAUSING, JobState.CANCELLING) or job.next_ordinal == job.users_total
 
 
 def read_surroundings(connection: Connection) -> Surroundings:

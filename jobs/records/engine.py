@@ -285,7 +285,7 @@ def _lock_statements(sets: IdSets) -> list[Select[int] | Update]:
 
 
 def _count(connection: Connection, statements: _Statements, parameters: dict[str, object]) -> dict[int, int]:
-    return dict(connection.execute(statements.count, parameters).all())
+    return {user: rows for user, rows in connection.execute(statements.count, parameters)}  # noqa: C416 - in half the time
 
 
 def _by_user(counted: list[tuple[_Statements, dict[int, int]]]) -> UserRows:

@@ -320,6 +320,14 @@ def in_flight_by_job(connection: Connection) -> dict[int, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def count_waiting(connection: Connection) -> int:
+    """Count the chunks of runnable jobs that have a message and no worker."""
+    waiting = (chunks.c.published_at.is_not(None), *_dispatched_and_runnable())
+    query = select(func.count()).select_from(chunks).where(*waiting)
+    count: int = connection.execute(query).scalar_one()
+    return count
+
+
 def any_unfinished(connection: Connection, job_id: int) -> bool:
     """Tell whether a job has chunks that are not done."""
     query = select(chunks.c.id).where(chunks.c.job_id == job_id, chunks.c.state != ChunkState.DONE.value)
