@@ -24,10 +24,12 @@ BROKER_URL = "TEST_BROKER_URL"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside() -> None:
+def _nothing_from_outside() -> None:
     for name in list(os.environ):
         if name.startswith("TRAINING_RESET_"):
             del os.environ[name]
+    # Programs that tests start, hundreds of them, would else compile every module anew each time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")
