@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,14 @@ class Program:
             lines = list(connection.iterdump())
         connection.close()
         return lines
+
+    def read(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the database behind the program's back."""
+        if self.database_url is not None and self.database_url.startswith("postgresql"):
+            with psycopg.connect(self.database_url) as server:
+                return server.execute(query.encode()).fetchall()
+        with closing(self.open_file()) as connection:
+            return connection.execute(query).fetchall()
 
     def open_file(self) -> sqlite3.Connection:
         """Open the database that lies in the data directory."""
