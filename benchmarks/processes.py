@@ -65,8 +65,8 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """Let it end in order; kill what does not."""
-        self.process.send_signal(signal.SIGTERM)
-        with suppress(psutil.TimeoutExpired):
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
         self.kill()
 

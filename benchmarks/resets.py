@@ -14,6 +14,7 @@ class Reset:
         name: how tables and charts call it.
         users: the learners, or None for everybody.
         chapters: single chapters, of [203] only, or None for every course and chapter.
+        max_rate: the most users a second that the program may reset, or None.
 
     Raises:
         ValueError: it is [204] of single chapters.
@@ -24,6 +25,7 @@ class Reset:
     kind: Kind
     users: tuple[int, ...] | None = None
     chapters: tuple[int, ...] | None = None
+    max_rate: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind is Kind.IN_PROGRESS and self.chapters is not None:
@@ -36,7 +38,8 @@ class Reset:
         users = ["--all-users"] if self.users is None else ["--user", _listed(self.users)]
         everything = "--all-content" if self.kind is Kind.TRAINING else "--all"
         content = [everything] if self.chapters is None else ["--chapter", _listed(self.chapters)]
-        return ["submit", kind, *users, *content, "--location", "all", "--reason", "benchmark", "--yes"]
+        pace = [] if self.max_rate is None else ["--max-rate", str(self.max_rate)]
+        return ["submit", kind, *users, *content, *pace, "--location", "all", "--reason", "benchmark", "--yes"]
 
     def of_users(self, column: str = "user_id") -> str:
         """Give the condition that chooses its users."""

@@ -11,7 +11,7 @@ from commands.context import Invocation, pass_invocation
 from commands.onresult import on_result_option
 from commands.output import preview_object, preview_text, print_json
 from commands.usersfile import read_users_file
-from commands.waiting import after_submit, prepare_dispatch
+from commands.waiting import after_submit
 from commands.words import LOCATION, IdOr, Ids, Moment, MomentOrAge, Users, WindowWords, flatten, split_users
 from jobs.errors import InputRefused
 from jobs.model import Job, Kind
@@ -240,7 +240,6 @@ def _preview(invocation: Invocation, request: ResetRequest, words: dict[str, Any
 
 def _submit(invocation: Invocation, request: ResetRequest, words: dict[str, Any]) -> None:
     options = options_of_job(words)
-    prepare_dispatch()
     if words["yes"]:
         job, new = invocation.administration.submit(request, options)
     else:

@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable
-from importlib import import_module
-from threading import Thread
 from typing import Any
 
 import click
@@ -72,14 +70,9 @@ def print_status(invocation: Invocation, status: JobStatus) -> None:
         click.echo(status_text(status))
 
 
-def prepare_dispatch() -> None:
-    """Import Celery, which takes a while, beside what the database is about to do."""
-    Thread(target=lambda: (import_module("celery.app.base"), import_module("kombu.transport.redis"))).start()
-
-
 def dispatch(invocation: Invocation, job_id: int) -> None:
     """Send a job's next chunks on their way at once, or warn that they must wait for the broker."""
-    from worker.client import dispatch_now  # noqa: PLC0415 - Celery takes long to import
+    from worker.client import dispatch_now  # noqa: PLC0415 - Celery takes half a second to import
 
     try:
         dispatch_now(invocation.database, invocation.settings)

@@ -19,7 +19,7 @@ from jobs.settings import Settings
 from jobs.steering import Steering
 
 _JOBS_A_ROUND = 5
-_CHUNKS_OF_A_JOB, _LARGEST_CHUNK = 5, 4000
+_CHUNKS_OF_A_JOB, _LARGEST_CHUNK = 5, 3000
 _CLAIMED = "FROM chunks WHERE state = 'claimed'"
 _LEFT = "SELECT FROM chunks WHERE state <> 'done' AND first_ordinal BETWEEN %s AND %s"
 _LOOK_SECONDS = 0.1
@@ -42,10 +42,10 @@ def orders(bench: Bench) -> Result:
         ):
             for number in range(_JOBS_A_ROUND):
                 job = _submit(database, work.everybody[number::_JOBS_A_ROUND])
-                wait_for(lambda: watch.execute(f"SELECT {_CLAIMED}").fetchone(), "a chunk")
+                wait_for(lambda: watch.execute(f"SELECT 1 {_CLAIMED}").fetchone(), "a chunk")
                 pauses.append(_until(steering.pause, database, job, JobState.PAUSED))
                 steering.resume(job)
-                wait_for(lambda: watch.execute(f"SELECT {_CLAIMED}").fetchone(), "a chunk")
+                wait_for(lambda: watch.execute(f"SELECT 1 {_CLAIMED}").fetchone(), "a chunk")
                 cancels.append(_until(steering.cancel, database, job, JobState.CANCELLED))
         database.close()
     series = {"pause": pauses, "cancel": cancels}
@@ -105,7 +105,7 @@ def _catch(victim: WorkerProcess, watch: psycopg.Connection) -> tuple[int, int]:
         chunk, process_id, first, last = wait_for(lambda: watch.execute(mine).fetchone(), "a chunk of the worker's")
         process = psutil.Process(process_id)
         process.suspend()
-        if watch.execute(f"SELECT {_CLAIMED} AND id = %s", (chunk,)).fetchone():
+        if watch.execute(f"SELECT 1 {_CLAIMED} AND id = %s", (chunk,)).fetchone():
             return first, last
         process.resume()
 
