@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.measures import Result
-from benchmarks.scenarios import contest, growth, million, pairs, politeness, scale, stops
+from benchmarks.scenarios import contest, crowd, growth, million, pairs, plans, politeness, scale, stops
 
 SCENARIOS: dict[str, Callable[[Bench], Result]] = {
     "contest": contest.run,
@@ -15,6 +15,8 @@ SCENARIOS: dict[str, Callable[[Bench], Result]] = {
     "growth": growth.run,
     "learners": politeness.run,
     "million": million.run,
+    "crowd": crowd.run,
+    "plans": plans.run,
     "orders": stops.orders,
     "death": stops.death,
 }

@@ -41,7 +41,8 @@ def orders(bench: Bench) -> Result:
             psycopg.connect(url, autocommit=True) as watch,
         ):
             for number in range(_JOBS_A_ROUND):
-                job = _submit(database, work.everybody[number::_JOBS_A_ROUND])
+                few = work.users // _JOBS_A_ROUND
+                job = _submit(database, work.everybody[number * few : (number + 1) * few])
                 wait_for(lambda: watch.execute(f"SELECT 1 {_CLAIMED}").fetchone(), "a chunk")
                 pauses.append(_until(steering.pause, database, job, JobState.PAUSED))
                 steering.resume(job)
