@@ -39,7 +39,7 @@ from jobs.schema import UtcDateTime
 if TYPE_CHECKING:  # SQLite needs no driver of PostgreSQL, and a command starts the sooner
     from psycopg import Connection as PostgresConnection
 
-Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -147,10 +147,11 @@ def read_now(connection: Connection) -> datetime:
     return now
 
 
-def limit_statements(connection: Connection, seconds: float, deadline: datetime) -> None:
-    """Let PostgreSQL end a statement of this transaction, or the idle transaction itself, after so many seconds.
+def prepare_statements(connection: Connection, seconds: float, deadline: datetime) -> None:
+    """Let PostgreSQL plan each statement of this transaction for the ids that it is given, and end it in time.
 
-    So a worker that freezes inside its transaction cannot hold locks for ever. SQLite has no such timeout.
+    It ends a statement, or the idle transaction itself, after so many seconds; so a worker that freezes inside its
+    transaction cannot hold locks for ever. SQLite has no such timeout.
 
     Args:
         connection: at the beginning of its transaction.
@@ -161,8 +162,12 @@ def limit_statements(connection: Connection, seconds: float, deadline: datetime)
     if connection.dialect.name == "postgresql":
         left = extract("epoch", literal(deadline, UtcDateTime) - database_now("postgresql")) * 1000
         limit = func.greatest(1, func.least(int(seconds * 1000), cast(left, BigInteger)))  # 0 would be without end
-        settings = ("statement_timeout", "idle_in_transaction_session_timeout")
-        connection.execute(select(*(func.set_config(name, cast(limit, Text), true()) for name in settings)))
+        settings: list[tuple[str, ColumnElement[str]]] = [
+            (name, cast(limit, Text)) for name in ("statement_timeout", "idle_in_transaction_session_timeout")
+        ]
+        # A plan for whatever ids may come would be one for ten of them.
+        settings.append(("plan_cache_mode", literal("force_custom_plan")))
+        connection.execute(select(*(func.set_config(name, value, true()) for name, value in settings)))
 
 
 def _engine(url: str, busy_seconds: float) -> Engine:

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from jobs.database import Database, Isolation, first_line, limit_statements
+from jobs.database import Database, first_line, prepare_statements
 from jobs.errors import DatabaseUnavailable
 from jobs.frozen import engine_of
 from jobs.holding import seconds_needed
@@ -119,8 +119,8 @@ class ChunkRunner:
         return self._run_once(claim, engine, locks_first=True)
 
     def _run_once(self, claim: Claim, engine: ResetEngine, *, locks_first: bool) -> bool:
-        with self._database.write(_isolation(engine, locks_first=locks_first)) as connection:
-            limit_statements(connection, self._limits.statement_timeout_seconds, claim.deadline)
+        with self._database.write("READ COMMITTED" if locks_first else "REPEATABLE READ") as connection:
+            prepare_statements(connection, self._limits.statement_timeout_seconds, claim.deadline)
             done = chunk_rows.lock_if_fence_holds(connection, claim)
             if done:
                 users = job_rows.load_targets(connection, claim.job_id, claim.first_ordinal, claim.last_ordinal)
@@ -205,12 +205,6 @@ def reset_users(
     changed, failed = reset_users(connection, engine, job_id, users[:middle])
     more_changed, more_failed = reset_users(connection, engine, job_id, users[middle:])
     return changed | more_changed, failed | more_failed
-
-
-def _isolation(engine: ResetEngine, *, locks_first: bool) -> Isolation:
-    if locks_first:
-        return "READ COMMITTED"
-    return "SERIALIZABLE" if engine.derives_parents else "REPEATABLE READ"
 
 
 def _jitter(times: int) -> float:

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     window: int = Field(default=16, ge=1)
     chunk_size_start: int = Field(default=500, ge=1)
-    chunk_size_max: int = Field(default=5000, ge=1)
+    chunk_size_max: int = Field(default=10_000, ge=1)
     chunk_seconds: float = Field(default=0.5, gt=0)
 
     lease_seconds: float = Field(default=30, gt=0)

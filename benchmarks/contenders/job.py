@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
 from sqlalchemy import select
 
 from benchmarks.bench import Bench
@@ -13,7 +12,7 @@ from benchmarks.processes import PROGRAM, environment, running, wait_for
 from benchmarks.resets import Reset
 from jobs.database import Database
 from jobs.model import JobState
-from jobs.store.tables import chunks, jobs
+from jobs.store.tables import chunks, jobs, workers
 
 ARCHIVE = "archive_"
 """What the names of the tables begin with that hold what it erased and changed."""
@@ -53,8 +52,11 @@ def run(bench: Bench, url: str, reset: Reset, **settings: object) -> JobRun:
 
 def _keeps_house(url: str) -> bool:
     """Tell whether a worker's housekeeper has begun: from then on the worker only waits for work."""
-    with psycopg.connect(url) as connection:
-        return connection.execute("SELECT FROM workers").fetchone() is not None
+    database = Database(url)
+    with database.read() as connection:
+        keeps = connection.execute(select(workers.c.id)).first() is not None
+    database.close()
+    return keeps
 
 
 def _measured(url: str, whole_seconds: float, peak_memory_kib: int) -> JobRun:

@@ -69,12 +69,12 @@ class ResetEngine:
             if self._reaches(effect.scope)
         ]
 
+        self._touches = [
+            conditions.touch(effect)
+            for effect in conditions.effects
+            if effect.only_without and self._reaches(effect.scope) and dialect == "postgresql"
+        ]
         self._locks = _lock_statements(self._sets)
-
-    @property
-    def derives_parents(self) -> bool:
-        """Whether rows that it writes depend on rows that another job may write."""
-        return self._reaches(Scope.PARENTS)
 
     def count(self, connection: Connection, user_ids: Collection[int]) -> UserRows:
         """Count what a reset of these users would erase or change now; write nothing."""
@@ -97,6 +97,8 @@ class ResetEngine:
         for statements, its_parameters, rows in todo:
             changed = connection.execute(statements.change, its_parameters).rowcount
             _require_equal(statements, "changed", changed, rows)
+        for touch in self._touches:
+            connection.execute(touch, parameters)
         return _by_user(counted)
 
     def lock(self, connection: Connection, user_ids: Collection[int]) -> None:
@@ -194,6 +196,22 @@ class _Conditions:
     def rows_of(self, effect: Effect) -> ColumnElement[bool]:
         return and_(self._in_scope(effect), *self._touched(effect))
 
+    def touch(self, effect: Effect) -> Update:
+        """Write, as they are, the courses that stay because a chapter does.
+
+        Another job may be putting back just that chapter while it leaves the course alone because of one of ours.
+        Only as both write the course does one of them fail and look again.
+        """
+        table = effect.records.table
+        user, content = table.c[effect.records.user], table.c[effect.records.content]
+        in_scope = (
+            self._sets.among(content, "scope_parents")
+            if effect.scope is Scope.PARENTS
+            else self._chosen(user, content, "scope_courses")
+        )
+        stays = and_(self._sets.among(user, "scope_users"), in_scope, table.c.status == effect.only_status)
+        return update(table).where(stays).values(status=table.c.status)
+
     def _in_scope(self, effect: Effect) -> ColumnElement[bool]:
         table = effect.records.table.c
         user, content = table[effect.records.user], table[effect.records.content]
@@ -244,6 +262,8 @@ class _Conditions:
             effect for effect in self.effects if effect.scope is Scope.CHAPTERS and effect.records is CHAPTER_PROGRESS
         ]
         stays = and_(
+            # Follows from the course's own user, which PostgreSQL does not see: it would walk through everybody's rows.
+            self._sets.among(CHAPTER_PROGRESS.table.c[CHAPTER_PROGRESS.user], "scope_users"),
             CHAPTER_PROGRESS.table.c.status.in_(statuses),
             *(not_(self.rows_of(effect)) for effect in progress),
         )

@@ -107,7 +107,7 @@ def test_two_jobs_on_the_same_users_and_content_end_as_one_after_the_other_would
 
 
 class Meeting(Database):
-    """The databases of two workers whose first transactions have both done everything before either commits."""
+    """The databases of two workers whose first transactions both see what was there before either changed it."""
 
     def __init__(self, url: str, meeting: Barrier) -> None:
         super().__init__(url)
@@ -116,10 +116,11 @@ class Meeting(Database):
     @contextmanager
     def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
         with super().write(isolation) as connection:
-            yield connection
             if isolation != "READ COMMITTED" and self._meeting is not None:
                 meeting, self._meeting = self._meeting, None
+                connection.execute(select(1))  # from here on it sees nothing that the other one does
                 meeting.wait()
+            yield connection
 
 
 def put_back_last_two_chapters(database: Database) -> None:

@@ -151,7 +151,7 @@ def _engine(connection: Connection, request: Request) -> ResetEngine:
 
 
 def _apply(database: Database, request: Request, users: tuple[int, ...]) -> dict[int, Rows]:
-    with database.write("SERIALIZABLE") as connection:
+    with database.write("REPEATABLE READ") as connection:
         return _engine(connection, request).apply(connection, JOB, users)
 
 

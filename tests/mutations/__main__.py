@@ -119,9 +119,9 @@ MUTATIONS = (
     ),
     Mutation(
         name="parents are derived from a snapshot that another job outdates",
-        path="jobs/execution.py",
-        text='return "SERIALIZABLE" if engine.derives_parents else "REPEATABLE READ"',
-        instead='return "REPEATABLE READ"',
+        path="jobs/records/engine.py",
+        text="        for touch in self._touches:\n            connection.execute(touch, parameters)\n",
+        instead="",
         tests=(
             (
                 f"{_CONTRACT}overlap.py::"
