@@ -107,13 +107,14 @@ class Housekeeper:
         fire_due(self.database, self.settings.schedule_grace_seconds, beat_in_time)
 
     def _find_lost_messages(self) -> None:
-        """Have messages sent again that must be lost; not while enough wait, or a busy broker would only get more."""
+        """Have messages sent again that must be lost: as many as wait at the broker too few."""
         with self.database.read() as connection:
             overdue = chunk_rows.find_overdue_messages(connection, self.settings.dispatch_timeout_seconds)
-        room = self.settings.window - self.waiting() if overdue else 0
-        if room > 0:
+            waiting = chunk_rows.count_waiting(connection)
+        missing = waiting - self.waiting() if overdue else 0
+        if missing > 0:
             with self.database.write() as connection:
-                chunk_rows.mark_unpublished(connection, overdue[:room])
+                chunk_rows.mark_unpublished(connection, overdue[:missing])
 
     def _return_lapsed_chunks(self) -> None:
         with self.database.read() as connection:
