@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_WIDTH, _HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 150, 40, 45
+_WIDTH, _HEIGHT = 700, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 210, 40, 45
+_LINE = 14
 _COLOURS = ("#1f6feb", "#d1242f", "#8250df", "#57606a")
 _STYLE = "text{font:12px sans-serif;fill:#57606a}.title{font-size:14px;font-weight:bold}path{fill:none;stroke-width:2}"
 
@@ -18,6 +19,7 @@ def throughput(speeds: Mapping[str, Mapping[str, float]]) -> str:
     up = _Scale(min(values) / 1.5, max(values) * 1.5, _HEIGHT - _BOTTOM, _TOP)
     parts = [_text(_LEFT, 22, "Users a second, by how many there are ([203] everything)", "title")]
     parts += [_text(across(size), _HEIGHT - 20, f"{size:,} users", anchor="middle") for size in sizes]
+    ends: list[tuple[float, str]] = []
     for colour, (name, of_sizes) in zip(_COLOURS, speeds.items(), strict=False):
         points = [(across(int(size)), up(value)) for size, value in of_sizes.items()]
         parts.append(f'<path stroke="{colour}" d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>')
@@ -25,7 +27,11 @@ def throughput(speeds: Mapping[str, Mapping[str, float]]) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{value:,.0f}/s</title></circle>'
             for (x, y), value in zip(points, of_sizes.values(), strict=True)
         ]
-        parts.append(_text(points[-1][0] + 8, points[-1][1] + 4, f"{name} {list(of_sizes.values())[-1]:,.0f}/s"))
+        ends.append((points[-1][1] + 4, f"{name} {list(of_sizes.values())[-1]:,.0f}/s"))
+    below = -math.inf
+    for y, label in sorted(ends):
+        below = max(y, below + _LINE)
+        parts.append(_text(_WIDTH - _RIGHT + 8, below, label))
     return _svg(parts)
 
 
