@@ -20,7 +20,6 @@ from jobs.store.tables import chunks, jobs, workers
 
 _RUNNABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
 
-
 MOST_LOSSES_OF_ONE_USER = 3
 """A user who costs that many processes is failed."""
 

@@ -85,14 +85,15 @@ def as_workers(database_url: str, call: Callable[[Database], None]) -> None:
         own.close()
 
 
-def test_a_small_job_behind_a_huge_one_gets_the_next_place(database: Database) -> None:
+@pytest.mark.parametrize("fill", [dispatch.fill, dispatch.refill])
+def test_a_small_job_behind_a_huge_one_gets_the_next_place(database: Database, fill: Callable[..., int]) -> None:
     crowd = fill_crowd(database, 40)
     submit(database, of_users(crowd), chunk_size=1)
     settings, broker = Settings(window=4), Broker()
     dispatch.fill(database, settings, broker)
     small = submit(database, of_users(crowd[:1]))
     ChunkRunner(database, "worker", settings).run(broker.take()[0])
-    dispatch.fill(database, settings, broker)
+    assert fill(database, settings, broker) == 1
     assert jobs_of(database, broker.messages) == [small]
 
 
@@ -106,17 +107,6 @@ def test_after_a_chunk_the_window_is_filled_when_less_than_half_of_it_waits(data
         runner.run(broker.messages.pop(0))
         sent.append(dispatch.refill(database, settings, broker))
     assert sent == [0, 0, 3, 0]
-
-
-def test_after_a_chunk_a_second_job_gets_its_place_at_once(database: Database) -> None:
-    crowd = fill_crowd(database, 40)
-    submit(database, of_users(crowd), chunk_size=1)
-    settings, broker = Settings(window=4), Broker()
-    dispatch.fill(database, settings, broker)
-    small = submit(database, of_users(crowd[:1]))
-    ChunkRunner(database, "worker", settings).run(broker.take()[0])
-    assert dispatch.refill(database, settings, broker) == 1
-    assert jobs_of(database, broker.messages) == [small]
 
 
 def test_chunks_that_wait_without_a_message_do_not_count_as_waiting(database: Database) -> None:
