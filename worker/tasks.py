@@ -17,7 +17,7 @@ from worker.publishing import publish_chunk
 log = structlog.get_logger()
 
 
-@app.task(name="training_reset.run_chunk")  # type: ignore[untyped-decorator]
+@app.task(name="training_reset.run_chunk", Request="worker.receiving:ChunkRequest")  # type: ignore[untyped-decorator]
 def run_chunk(chunk_id: int) -> None:
     """Run a chunk and see to it that others wait, so that a finished chunk starts the next."""
     runner().run(chunk_id)

@@ -84,6 +84,22 @@ def test_a_broker_frozen_for_longer_than_a_socket_waits_holds_a_job_up_no_longer
     scene.assert_exactly_once(job, duplicates=len(scene.workers) * 3)  # messages whose senders waited in vain
 
 
+def test_a_broker_that_takes_no_acknowledgement_is_asked_for_the_next_message_all_the_same(
+    scene: Scene, recovery: Recovery
+) -> None:
+    job = scene.submit()
+    frozen = scene.freeze_outside(job, workers=1, LEASE_SECONDS=30, **LONG_LIMITS)
+    scene.broker.freeze()
+    frozen.process.resume()
+    eventually(lambda: "Couldn't ack" in frozen.worker.log(), 20, scene.tell)
+    scene.broker.thaw()
+    began = time.monotonic()
+    scene.wait_for_progress(job)
+    recovery("broker that took no acknowledgement", time.monotonic() - began)
+    scene.wait_for_end(job)
+    scene.assert_exactly_once(job, duplicates=3)  # messages whose sender waited in vain
+
+
 def test_every_message_delivered_five_times_at_once_does_everything_once(scene: Scene) -> None:
     with Relay(scene.broker) as relay:
         scene.start_workers(2, "-Q", "delivered")
