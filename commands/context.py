@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
 
 from jobs.database import Database
 from jobs.errors import DatabaseUnavailable, InputRefused, shown
-from jobs.scheduling import Scheduling
 from jobs.services import Administration
 from jobs.settings import Settings
+
+if TYPE_CHECKING:  # a command that is not about schedules starts the sooner
+    from jobs.scheduling import Scheduling
 
 
 @dataclass
@@ -47,8 +50,10 @@ class Invocation:
         return Administration(self.database, self.settings.actor)
 
     @cached_property
-    def scheduling(self) -> Scheduling:
+    def scheduling(self) -> "Scheduling":
         """The use cases about schedules of whoever acts."""
+        from jobs.scheduling import Scheduling  # noqa: PLC0415 - see above
+
         grace = timedelta(seconds=self.settings.schedule_grace_seconds)
         return Scheduling(self.database, self.settings.actor, grace)
 

@@ -185,8 +185,12 @@ def _engine(url: str, busy_seconds: float) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    timeout = max(2, int(busy_seconds))
-    return create_engine(parsed, connect_args={"connect_timeout": timeout, "fallback_application_name": _APPLICATION})
+    from jobs.idarrays import teach_id_arrays  # noqa: PLC0415 - SQLite needs no driver of PostgreSQL
+
+    options = {"connect_timeout": max(2, int(busy_seconds)), "fallback_application_name": _APPLICATION}
+    engine = create_engine(parsed, connect_args=options)
+    event.listen(engine, "connect", teach_id_arrays)
+    return engine
 
 
 def _limit_idling(connection: "PostgresConnection[Any]", _record: object, *, seconds: float) -> None:
