@@ -41,6 +41,24 @@ def next_size(recent: Sequence[tuple[int, float | None]], limits: Limits, *, new
     return max(1, min(round(bounded), limits.largest))
 
 
+def gentle_size(recent: Sequence[tuple[int, float | None]], seconds: float) -> int | None:
+    """Give the most users of a chunk that may take no longer than so many seconds; at once, not by steps.
+
+    Args:
+        recent: as for `next_size`.
+        seconds: the time that it should take.
+
+    Returns:
+        None if no chunk tells.
+
+    """
+    done = [(users, took) for users, took in recent if took is not None]
+    if not done:
+        return None
+    users, took = sum(users for users, _ in done), sum(took for _, took in done)
+    return max(1, round(users / max(took, 1e-6) * seconds))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A job that could use a place in the window.

@@ -23,6 +23,7 @@ from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import may_be_due, settle
+from jobs.sizing import SizeSettings, most_of_a_chunk
 from jobs.store import chunk_rows, job_rows
 from jobs.store.chunk_rows import Claim, Owner
 
@@ -33,16 +34,12 @@ _MOST_CONFLICTS = 8
 _MOST_RETRIES_OF_ONE_USER = 5
 
 
-class Limits(Protocol):
+class Limits(SizeSettings, Protocol):
     """The settings that bound a chunk."""
 
     @property
     def chunk_deadline_seconds(self) -> float:
         """How long a claim holds."""
-
-    @property
-    def chunk_seconds(self) -> float:
-        """The time that a chunk should take."""
 
     @property
     def statement_timeout_seconds(self) -> float:
@@ -103,6 +100,8 @@ class ChunkRunner:
                 chunk_rows.mark_unpublished(connection, [chunk_id])
             else:
                 job_rows.set_state_if_allowed(connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED)
+                most = most_of_a_chunk(connection, claim.job_id, self._limits)
+                claim = claim if most is None else chunk_rows.keep_first(connection, claim, most)
         return claim
 
     def _run_until_stable(self, claim: Claim) -> bool:
@@ -110,15 +109,16 @@ class ChunkRunner:
         engine = self._engine_of(claim.job_id)
         for conflicts in range(_MOST_CONFLICTS):
             try:
-                return self._run_once(claim, engine, locks_first=conflicts >= _CONFLICTS_BEFORE_LOCKING)
+                return self._run_once(claim, engine, conflicts)
             except (OperationalError, RecordsMoved) as error:
                 if not (isinstance(error, RecordsMoved) or is_conflict(error)):
                     raise
                 log.info("chunk conflicts", job=claim.job_id, chunk=claim.chunk_id, conflicts=conflicts + 1)
                 self._sleep(_jitter(conflicts))
-        return self._run_once(claim, engine, locks_first=True)
+        return self._run_once(claim, engine, _MOST_CONFLICTS)
 
-    def _run_once(self, claim: Claim, engine: ResetEngine, *, locks_first: bool) -> bool:
+    def _run_once(self, claim: Claim, engine: ResetEngine, conflicts: int) -> bool:
+        locks_first = conflicts >= _CONFLICTS_BEFORE_LOCKING
         with self._database.write("READ COMMITTED" if locks_first else "REPEATABLE READ") as connection:
             prepare_statements(connection, self._limits.statement_timeout_seconds, claim.deadline)
             done = chunk_rows.lock_if_fence_holds(connection, claim)
@@ -127,7 +127,7 @@ class ChunkRunner:
                 if locks_first:
                     engine.lock(connection, users)
                 changed, failed = reset_users(connection, engine, claim.job_id, users)
-                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed):
+                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed, conflicts):
                     raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
         if done:
             self._settle(claim, count_failures=bool(failed))

@@ -18,7 +18,7 @@ from jobs.database import Database, first_line, read_now
 from jobs.firing import fire_due
 from jobs.settings import Settings
 from jobs.settling import read_surroundings, settle
-from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows, strain_rows
+from jobs.store import chunk_rows, delivery_rows, job_rows, lapsed_rows, lease_rows, strain_rows
 from jobs.strain import FULL_PACE, next_pace, sign_of_strain
 
 log = structlog.get_logger()
@@ -81,14 +81,14 @@ class Housekeeper:
 
     def _return_chunks_of_dead_processes(self) -> None:
         with self.database.read() as connection:
-            claimed = chunk_rows.find_claimed_by(connection, self.worker_id)
+            claimed = lapsed_rows.find_claimed_by(connection, self.worker_id)
         dead = [chunk for process_id, chunk in claimed if not self.lives(process_id)]
         self._return(dead, "its process died")
 
     def _kill_overdue_processes(self) -> None:
         """End processes that hold a chunk past its deadline: what they lock, no fence takes away from them."""
         with self.database.read() as connection:
-            overdue = chunk_rows.find_overdue_processes(connection, self.worker_id)
+            overdue = lapsed_rows.find_overdue_processes(connection, self.worker_id)
         for process_id in overdue:
             if self.lives(process_id):
                 log.warning("overdue process killed", process=process_id)
@@ -118,13 +118,13 @@ class Housekeeper:
 
     def _return_lapsed_chunks(self) -> None:
         with self.database.read() as connection:
-            lapsed = chunk_rows.find_lapsed(connection)
+            lapsed = lapsed_rows.find_lapsed(connection)
         self._return(lapsed, "its worker's lease or its own deadline lapsed")
 
-    def _return(self, chunks: list[chunk_rows.Lapsed], why: str) -> None:
+    def _return(self, chunks: list[lapsed_rows.Lapsed], why: str) -> None:
         for chunk in chunks:
             with self.database.write() as connection:
-                if chunk_rows.return_if_still_claimed(connection, chunk):
+                if lapsed_rows.return_if_still_claimed(connection, chunk):
                     log.warning("chunk returned", chunk=chunk.chunk_id, why=why, losses=chunk.losses)
 
     def _watch_database(self) -> None:

@@ -13,6 +13,7 @@ class Totals:
     Attributes:
         recent_users: users done in the last half minute.
         recent_since: when the first of their chunks was claimed.
+        recent_collisions: how often these chunks and others who write were in each other's way.
 
     """
 
@@ -26,6 +27,7 @@ class Totals:
     chunk_size: int = 0
     recent_users: int = 0
     recent_since: datetime | None = None
+    recent_collisions: int = 0
 
     @property
     def done(self) -> int:

@@ -99,7 +99,10 @@ _BITE = {
     ),
 }
 _DOZE = (
-    "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$",
+    (
+        "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$"
+    ),
     (
         "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress FOR EACH ROW "
         "WHEN (OLD.user_id IN ({users})) EXECUTE FUNCTION doze()"
@@ -109,12 +112,12 @@ _DOZE = (
 
 def poison(database: Database, users: list[int], code: str = "P0001") -> None:
     """Make every reset of these users' chapters fail with the database's error of this code."""
-    _plant(database, _BITE[database.dialect], users, code)
+    _plant(database, _BITE[database.dialect], users, code=code)
 
 
-def drug(database: Database, users: list[int]) -> None:
-    """Make every reset of these users' chapters take longer than PostgreSQL may wait."""
-    _plant(database, _DOZE, users)
+def drug(database: Database, users: list[int], seconds: float = 60) -> None:
+    """Make every reset of these users' chapters take so many seconds longer; longer than PostgreSQL may wait."""
+    _plant(database, _DOZE, users, seconds=seconds)
 
 
 def heal(database: Database) -> None:
@@ -124,10 +127,10 @@ def heal(database: Database) -> None:
         connection.exec_driver_sql(f"DROP TRIGGER poison{on}")
 
 
-def _plant(database: Database, statements: tuple[str, ...], users: list[int], code: str = "") -> None:
+def _plant(database: Database, statements: tuple[str, ...], users: list[int], **values: object) -> None:
     with database.write() as connection:
         for statement in statements:
-            connection.exec_driver_sql(statement.format(users=", ".join(map(str, users)), code=code))
+            connection.exec_driver_sql(statement.format(users=", ".join(map(str, users)), **values))
 
 
 class MortalBroker(Broker):

@@ -1,4 +1,4 @@
-"""Every statement about chunks: dispatch, the fenced claim, the checkpoint, and what returns or sums them.
+"""Every statement about chunks: dispatch, the fenced claim, the checkpoint, and what a worker hands back.
 
 A chunk is `dispatched` until a worker claims it, `claimed` while its transaction runs, and `done` with it. Each
 claim and each return gives it a new fence; whoever holds an older one can no longer commit. Nor can anybody from
@@ -6,22 +6,19 @@ its job's closing on.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, literal, or_, select, update
-from sqlalchemy.engine import Row
 
 from jobs.database import read_now
 from jobs.model import ChunkState, JobState, Rows
 from jobs.schema import UtcDateTime
 from jobs.store.outcome_rows import encode_outcomes
-from jobs.store.tables import chunks, jobs, workers
+from jobs.store.strain_rows import others_who_wait
+from jobs.store.tables import chunks, jobs
 
 _RUNNABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
-
-MOST_LOSSES_OF_ONE_USER = 3
-"""A user who costs that many processes is failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +45,6 @@ class Claim:
     def users(self) -> int:
         """How many users it has."""
         return self.last_ordinal - self.first_ordinal + 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lapsed:
-    """A claimed chunk whose worker is gone or late."""
-
-    chunk_id: int
-    fence: int
-    first_ordinal: int
-    last_ordinal: int
-    losses: int
-    worker_lives: bool
 
 
 def insert_chunk(connection: Connection, job_id: int, first: int, last: int) -> int:
@@ -172,6 +157,16 @@ def claim_if_dispatched(
     )
 
 
+def keep_first(connection: Connection, claim: Claim, most: int) -> Claim:
+    """Let a claim that was just made have its first users only, and dispatch the others again."""
+    last = claim.first_ordinal + most - 1
+    if last >= claim.last_ordinal:
+        return claim
+    connection.execute(update(chunks).where(_held(claim)).values(last_ordinal=last))
+    insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
+    return replace(claim, last_ordinal=last)
+
+
 def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
     """Lock the chunk's row for this transaction, if the claim still holds and the job may still run."""
     may_run = chunks.c.job_id.in_(_open_until(read_now(connection)))
@@ -184,10 +179,12 @@ def finish_if_fence_holds(
     users: list[int],
     changed: Mapping[int, Rows],
     failed: Mapping[int, str],
+    conflicts: int = 0,
 ) -> bool:
     """Mark a chunk done, with its counts and the outcome of every user, in the transaction of the reset itself.
 
-    Not from its job's closing on; what was done must be rolled back then.
+    Not from its job's closing on; what was done must be rolled back then. Noted with it is how often others were in
+    its way, by `conflicts`, and it in theirs, by how many wait for it now.
     """
     now, total = read_now(connection), sum(changed.values(), Rows())
     statement = (
@@ -202,6 +199,7 @@ def finish_if_fence_holds(
             attempts_erased=total.attempts_erased,
             chapters_reset=total.chapters_reset,
             courses_reset=total.courses_reset,
+            collisions=others_who_wait(connection.dialect.name) + conflicts,
             outcomes=encode_outcomes(users, changed, failed),
         )
     )
@@ -215,10 +213,10 @@ def release_if_fence_holds(connection: Connection, claim: Claim, *, retries: int
     """
     last = (claim.first_ordinal + claim.last_ordinal) // 2 if halved else claim.last_ordinal
     counted = 0 if claim.users > 1 and last == claim.first_ordinal else chunks.c.retries + retries
-    values = _dispatched_again() | {"retries": counted, "last_ordinal": last}
+    values = dispatched_again() | {"retries": counted, "last_ordinal": last}
     released = connection.execute(update(chunks).where(_held(claim)).values(values)).rowcount == 1
     if released:
-        _insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
+        insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
     return released
 
 
@@ -232,7 +230,7 @@ def fence_off_idle(connection: Connection, job_id: int) -> bool:
     claimed = (chunks.c.job_id == job_id) & (chunks.c.state == ChunkState.CLAIMED.value)
     idle = list(connection.execute(select(chunks.c.id).where(claimed).with_for_update(skip_locked=True)).scalars())
     if idle:
-        connection.execute(update(chunks).where(chunks.c.id.in_(idle)).values(_dispatched_again()))
+        connection.execute(update(chunks).where(chunks.c.id.in_(idle)).values(dispatched_again()))
     return connection.execute(select(chunks.c.id).where(claimed).limit(1)).first() is None
 
 
@@ -241,71 +239,9 @@ def drop_dispatched(connection: Connection, job_id: int) -> None:
     connection.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DISPATCHED.value))
 
 
-def find_lapsed(connection: Connection) -> list[Lapsed]:
-    """Find claimed chunks past their deadline or whose worker's lease has lapsed."""
-    now = read_now(connection)
-    alive = select(workers.c.id).where(workers.c.lease_until >= now)
-    lives = chunks.c.worker_id.in_(alive)
-    query = select(chunks, lives.label("worker_lives")).where(
-        chunks.c.state == ChunkState.CLAIMED.value, or_(chunks.c.deadline < now, ~lives)
-    )
-    return [_lapsed(row, worker_lives=bool(row.worker_lives)) for row in connection.execute(query)]
-
-
-def find_claimed_by(connection: Connection, worker_id: str) -> list[tuple[int, Lapsed]]:
-    """Find the chunks that a living worker's processes hold: (process id, chunk)."""
-    query = select(chunks).where(chunks.c.state == ChunkState.CLAIMED.value, chunks.c.worker_id == worker_id)
-    return [(row.process_id, _lapsed(row, worker_lives=True)) for row in connection.execute(query)]
-
-
-def find_overdue_processes(connection: Connection, worker_id: str) -> list[int]:
-    """Find the processes of a worker that hold a chunk past its deadline."""
-    query = select(chunks.c.process_id).where(
-        chunks.c.state == ChunkState.CLAIMED.value,
-        chunks.c.worker_id == worker_id,
-        chunks.c.deadline < read_now(connection),
-    )
-    return list(connection.execute(query).scalars())
-
-
-def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
-    """Give a lapsed chunk a new fence and dispatch it again, halved if it has more than one user.
-
-    A chunk whose transaction still holds its row is skipped, not waited for. One that its job's closing cut short is
-    dispatched again as it is, and that counts for nothing.
-    """
-    held = (
-        select(chunks.c.job_id)
-        .where(
-            chunks.c.id == lapsed.chunk_id,
-            chunks.c.fence == lapsed.fence,
-            chunks.c.state == ChunkState.CLAIMED.value,
-        )
-        .with_for_update(skip_locked=True)
-    )
-    job_id = connection.execute(held).scalar_one_or_none()
-    if job_id is None:
-        return False
-    of_chunk = update(chunks).where(chunks.c.id == lapsed.chunk_id)
-    if is_closed(connection, job_id):
-        connection.execute(of_chunk.values(_dispatched_again()))
-        return True
-    losses = lapsed.losses + (1 if lapsed.worker_lives else 0)
-    if lapsed.first_ordinal == lapsed.last_ordinal and losses >= MOST_LOSSES_OF_ONE_USER:
-        reason = f"the process that ran it died {losses} times"
-        connection.execute(of_chunk.values(_failed_alone(connection, reason) | {"losses": losses}))
-        return True
-    middle = (lapsed.first_ordinal + lapsed.last_ordinal) // 2
-    if lapsed.first_ordinal == middle < lapsed.last_ordinal:
-        losses = 0  # in company, it may have been the other
-    connection.execute(of_chunk.values(_dispatched_again() | {"last_ordinal": middle, "losses": losses}))
-    _insert_rest(connection, job_id, middle + 1, lapsed.last_ordinal)
-    return True
-
-
 def fail_if_fence_holds(connection: Connection, claim: Claim, reason: str) -> bool:
     """Give the only user of a chunk up as failed."""
-    values = _failed_alone(connection, reason)
+    values = failed_alone(connection, reason)
     return connection.execute(update(chunks).where(_held(claim)).values(values)).rowcount == 1
 
 
@@ -361,13 +297,14 @@ def _held(claim: Claim):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an ex
     )
 
 
-def _insert_rest(connection: Connection, job_id: int, first: int, last: int) -> None:
+def insert_rest(connection: Connection, job_id: int, first: int, last: int) -> None:
     """Dispatch what was split off from a chunk, to be published with the next round."""
     if first <= last:
         mark_unpublished(connection, [insert_chunk(connection, job_id, first, last)])
 
 
-def _failed_alone(connection: Connection, reason: str) -> dict[str, object]:
+def failed_alone(connection: Connection, reason: str) -> dict[str, object]:
+    """Give the values of a chunk whose only user is given up."""
     return {
         "state": ChunkState.DONE.value,
         "fence": chunks.c.fence + 1,
@@ -377,7 +314,8 @@ def _failed_alone(connection: Connection, reason: str) -> dict[str, object]:
     }
 
 
-def _dispatched_again() -> dict[str, object]:
+def dispatched_again() -> dict[str, object]:
+    """Give the values of a chunk that is to be run again by whoever claims it next."""
     return {
         "state": ChunkState.DISPATCHED.value,
         "fence": chunks.c.fence + 1,
@@ -387,14 +325,3 @@ def _dispatched_again() -> dict[str, object]:
         "deadline": None,
         "published_at": None,
     }
-
-
-def _lapsed(row: Row, *, worker_lives: bool) -> Lapsed:  # type: ignore[type-arg]
-    return Lapsed(
-        chunk_id=row.id,
-        fence=row.fence,
-        first_ordinal=row.first_ordinal,
-        last_ordinal=row.last_ordinal,
-        losses=row.losses,
-        worker_lives=worker_lives,
-    )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, func, or_, select
 from sqlalchemy.engine import Row
 
-from jobs.database import read_now
+from jobs.database import database_now, read_now
 from jobs.model import ChunkState, Rows
 from jobs.progress import Totals
 from jobs.store.tables import chunks
@@ -36,6 +36,13 @@ def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[t
         )
         for row in connection.execute(query)
     ]
+
+
+def any_recent_collision(connection: Connection, job_id: int) -> bool:
+    """Tell whether a chunk of a job, done in the last half minute, and others who write were in each other's way."""
+    query = select(func.max(chunks.c.done_at), database_now(connection.dialect.name))
+    last_at, now = connection.execute(query.where(chunks.c.job_id == job_id, chunks.c.collisions > 0)).one()
+    return last_at is not None and last_at >= now - _RECENT
 
 
 def newest_size(connection: Connection, job_id: int) -> int | None:
@@ -65,6 +72,7 @@ def totals_of(connection: Connection, job_ids: Collection[int]) -> dict[int, Tot
             func.sum(c.retries + c.losses).label("retried"),
             func.sum(users).filter(recent).label("recent_users"),
             func.min(c.claimed_at).filter(recent).label("recent_since"),
+            func.sum(c.collisions).filter(recent).label("recent_collisions"),
         )
         .where(c.job_id.in_(job_ids))
         .group_by(c.job_id)
@@ -141,4 +149,5 @@ def _totals(row: Row, size: int) -> Totals:  # type: ignore[type-arg]
         chunk_size=size,
         recent_users=row.recent_users or 0,
         recent_since=row.recent_since,
+        recent_collisions=row.recent_collisions or 0,
     )

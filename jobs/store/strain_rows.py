@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Integer, insert, literal, literal_column, select, text, update
 
 from jobs.database import read_now
 from jobs.model import ChunkState
@@ -22,6 +22,11 @@ _LOCK_WAITS = """
     AND a.application_name <> current_setting('application_name')
     AND waitstart <= clock_timestamp() - interval '0.5 seconds'
 """
+_WAIT_FOR_US = """(
+    SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity AS a USING (pid)
+    WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
+    AND a.application_name <> current_setting('application_name')
+)"""
 _ACTIVE_SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE state = 'active' AND backend_type = 'client backend' AND datname = current_database()
@@ -41,6 +46,11 @@ def read_load(connection: Connection) -> Reading:
         lag_seconds=float(connection.execute(text(_LAG_SECONDS)).scalar_one()),
         chunks=of_jobs,
     )
+
+
+def others_who_wait(dialect: str) -> ColumnElement[int]:
+    """Count the sessions of others that wait for what this transaction has locked; SQLite cannot tell."""
+    return literal_column(_WAIT_FOR_US, Integer) if dialect == "postgresql" else literal(0)
 
 
 def read_pace(connection: Connection) -> Pace:

@@ -140,6 +140,7 @@ chunks = Table(
     Column("attempts_erased", BigInteger, nullable=False, server_default="0"),
     Column("chapters_reset", BigInteger, nullable=False, server_default="0"),
     Column("courses_reset", BigInteger, nullable=False, server_default="0"),
+    Column("collisions", Integer, nullable=False, server_default="0"),
     Column("outcomes", Text),
     UniqueConstraint("job_id", "first_ordinal"),
     one_of("state", ChunkState),
@@ -156,6 +157,13 @@ chunks = Table(
         "state",
         postgresql_where=text("state <> 'done'"),
         sqlite_where=text("state <> 'done'"),
+    ),
+    Index(
+        "ix_chunks_collisions",
+        "job_id",
+        "done_at",
+        postgresql_where=text("collisions > 0"),
+        sqlite_where=text("collisions > 0"),
     ),
     sqlite_autoincrement=True,
 )

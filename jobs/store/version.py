@@ -5,7 +5,7 @@ from sqlalchemy import Connection, inspect, text
 from jobs.database import Database
 from jobs.errors import DatabaseUnavailable
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration; a test compares it with the migrations themselves."""
 
 

@@ -11,8 +11,9 @@ from jobs import dispatch
 from jobs.database import Database
 from jobs.model import Rows
 from jobs.settings import Settings
-from jobs.store import chunk_rows, lease_rows, outcome_rows
-from jobs.store.chunk_rows import Claim, Lapsed, Owner
+from jobs.store import chunk_rows, lapsed_rows, lease_rows, outcome_rows
+from jobs.store.chunk_rows import Claim, Owner
+from jobs.store.lapsed_rows import Lapsed
 from jobs.store.tables import chunks, workers
 from tests.small import Broker, chunks_of, fill_crowd, ranges_of, set_back, set_job, submit
 
@@ -52,12 +53,12 @@ def beat(database: Database, worker_id: str = "worker") -> None:
 
 def lapsed(database: Database) -> list[Lapsed]:
     with database.read() as connection:
-        return chunk_rows.find_lapsed(connection)
+        return lapsed_rows.find_lapsed(connection)
 
 
 def give_back(database: Database, chunk: Lapsed) -> bool:
     with database.write() as connection:
-        return chunk_rows.return_if_still_claimed(connection, chunk)
+        return lapsed_rows.return_if_still_claimed(connection, chunk)
 
 
 # The claim.

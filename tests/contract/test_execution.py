@@ -13,7 +13,7 @@ from jobs.progress import Totals
 from jobs.scope import ContentSelection, ResetRequest
 from jobs.services import Administration
 from jobs.settings import Settings
-from jobs.store import chunk_rows
+from jobs.store import lapsed_rows
 from tests.interruptions import Died, Fault, Mortal, Sleeper, heal, poison
 from tests.small import (
     ARCHIVED,
@@ -192,8 +192,8 @@ def test_a_worker_that_slept_past_its_lease_leaves_nothing_and_another_does_its_
 
     def lose_the_fence() -> None:
         with database.write() as connection:
-            (lapsed,) = chunk_rows.find_lapsed(connection)
-            assert chunk_rows.return_if_still_claimed(connection, lapsed)
+            (lapsed,) = lapsed_rows.find_lapsed(connection)
+            assert lapsed_rows.return_if_still_claimed(connection, lapsed)
         seen.append(dict(dump(database)))
 
     sleeper = Sleeper(database_url, lose_the_fence)
@@ -218,8 +218,8 @@ def test_a_worker_that_slept_while_another_finished_its_chunk_leaves_nothing(
 
     def let_another_finish() -> None:
         with database.write() as connection:
-            (lapsed,) = chunk_rows.find_lapsed(connection)
-            assert chunk_rows.return_if_still_claimed(connection, lapsed)
+            (lapsed,) = lapsed_rows.find_lapsed(connection)
+            assert lapsed_rows.return_if_still_claimed(connection, lapsed)
         for row in chunks_of(database):
             assert runner(database, "another").run(row["id"])
         seen.append(dict(dump(database)))
@@ -249,8 +249,8 @@ def test_wherever_a_worker_is_killed_its_chunk_is_done_once_and_counted(
     assert archived(database, job) == (ARCHIVED if fault == "after the commit" else {table: [] for table in ARCHIVED})
 
     with database.write() as connection:
-        for lapsed in chunk_rows.find_lapsed(connection):
-            assert chunk_rows.return_if_still_claimed(connection, lapsed)
+        for lapsed in lapsed_rows.find_lapsed(connection):
+            assert lapsed_rows.return_if_still_claimed(connection, lapsed)
     work(database)
     assert archived(database, job) == ARCHIVED
     sums = totals(database, job)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
+from jobs.chunking import Allotment, Candidate, Limits, fill_window, gentle_size, next_size
 
 LIMITS = Limits(start=200, largest=5000, seconds=0.5)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -139,6 +139,21 @@ def test_whatever_the_chunks_take_the_size_moves_by_bounded_steps_within_its_bou
     assert all(1 <= size <= 5000 for size in sizes)
     for before, after in pairwise(sizes):
         assert before / 2 - 0.5 <= after <= before * 2
+
+
+@pytest.mark.parametrize(
+    ("recent", "size"),
+    [
+        ([], None),
+        ([(1000, None)], None),
+        ([(3000, 0.5)], 300),
+        ([(3000, 0.5), (1000, 0.5)], 200),
+        ([(1000, None), (300, 0.05)], 300),
+        ([(8, 30.0)], 1),
+    ],
+)
+def test_a_gentle_chunk_takes_the_gentle_time_at_once(recent: list[tuple[int, float | None]], size: int | None) -> None:
+    assert gentle_size(recent, 0.05) == size
 
 
 # The places of the window.

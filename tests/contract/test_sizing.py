@@ -1,0 +1,96 @@
+"""Chunks are small while learners wait for them, whatever was dispatched before; nobody is lost for it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from jobs import dispatch
+from jobs.database import Database
+from jobs.execution import ChunkRunner
+from jobs.model import JobState, Outcome
+from jobs.services import Administration
+from jobs.settings import Settings
+from jobs.store.tables import chunks
+from jobs.wording import status_text
+from tests.installation import eventually
+from tests.interruptions import drug, heal
+from tests.small import Broker, archived, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_back, submit, work
+
+SETTINGS = Settings(window=2, chunk_size_start=8)
+DOZE_SECONDS = 0.6
+
+
+@pytest.fixture
+def postgres(postgres_database_url: str) -> Iterator[Database]:
+    database = Database(postgres_database_url)
+    yield database
+    database.close()
+
+
+def be_in_a_learner_s_way(database: Database, url: str, crowd: list[int]) -> Broker:
+    """Run the first of the chunks of eight that are dispatched while a learner in it waits to write."""
+    drug(database, crowd[3:4], DOZE_SECONDS)
+    broker = Broker()
+    dispatch.fill(database, SETTINGS, broker)
+    own = Database(url)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(ChunkRunner(own, "worker", SETTINGS).run, broker.messages.pop(0))
+        eventually(lambda: _dozes(database))
+        with psycopg.connect(url) as learner:
+            learner.execute("UPDATE chapter_progress SET last_activity_at = now() WHERE user_id = %s", [crowd[0]])
+        assert running.result()
+    own.close()
+    heal(database)
+    return broker
+
+
+def _dozes(database: Database) -> bool:
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    with database.read() as connection:
+        return connection.exec_driver_sql(query).first() is not None
+
+
+def test_a_chunk_that_a_learner_waited_for_is_followed_by_smaller_ones_and_those_dispatched_are_cut(
+    postgres: Database, postgres_database_url: str
+) -> None:
+    crowd = fill_crowd(postgres, 40)
+    job = submit(postgres, of_users(crowd))
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    assert [chunk["collisions"] for chunk in chunks_of(postgres, job)] == [1, 0]
+    assert ranges_of(postgres, job) == [(0, 7), (8, 15)]
+
+    status = Administration(postgres, "root").status(job)
+    assert "gently    in small chunks, because others write to the same records" in status_text(status)
+
+    # Eight users in 0.6 s are less than one in the tenth of half a second.
+    assert ChunkRunner(postgres, "worker", SETTINGS).run(broker.messages.pop(0))
+    assert ranges_of(postgres, job) == [(0, 7), (8, 8), (9, 15)]
+
+    work(postgres, SETTINGS)
+    assert job_of(postgres, job).state is JobState.SUCCEEDED
+    report = list(Administration(postgres, "root").report(job))
+    assert [(line.user_id, line.outcome) for line in report] == [(user, Outcome.CHANGED) for user in crowd]
+    assert archived(postgres, job)["course_progress"] == [(user, 101) for user in crowd]
+
+
+def test_once_nobody_waited_for_half_a_minute_chunks_are_as_large_as_before(
+    postgres: Database, postgres_database_url: str
+) -> None:
+    crowd = fill_crowd(postgres, 40)
+    job = submit(postgres, of_users(crowd))
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    set_back(postgres, chunks, "done_at", collisions=1)
+    assert "gently" not in status_text(Administration(postgres, "root").status(job))
+    assert ChunkRunner(postgres, "worker", SETTINGS).run(broker.messages.pop(0))
+    assert ranges_of(postgres, job) == [(0, 7), (8, 15)]
+
+
+def test_a_size_that_was_given_with_the_job_stays(postgres: Database, postgres_database_url: str) -> None:
+    crowd = fill_crowd(postgres, 40)
+    job = submit(postgres, of_users(crowd), chunk_size=8)
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    assert ChunkRunner(postgres, "worker", SETTINGS).run(broker.messages.pop(0))
+    dispatch.fill(postgres, SETTINGS, broker)
+    assert ranges_of(postgres, job) == [(0, 7), (8, 15), (16, 23), (24, 31)]
