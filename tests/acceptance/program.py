@@ -187,7 +187,7 @@ def write_records(directory: Path) -> Path:
 def create_database(server_url: str, name: str, template: str = "template1") -> str:
     """Create a PostgreSQL database and give its URL."""
     with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY".encode())
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 

@@ -44,7 +44,7 @@ def postgresql(postgres_url: str, postgres_template: str) -> Iterator[Database]:
     name = f"{postgres_template}_rules"
     server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
         database = Database(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
         yield database
         database.close()

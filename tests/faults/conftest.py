@@ -35,7 +35,7 @@ def sqlite_records(sqlite_template: Path, tmp_path_factory: pytest.TempPathFacto
 def postgres_records(postgres_url: str, postgres_template: str) -> str:
     """The name of a PostgreSQL database with the suite's records."""
     name = f"records_{uuid.uuid4().hex}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
     database = Database(_database_url(postgres_url, name))
     make_records(database)
     database.close()
@@ -52,7 +52,7 @@ def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
         return
     server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_records")
     name = f"fault_{uuid.uuid4().hex}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield _database_url(server, name)
     _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
