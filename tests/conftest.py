@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import redis
-from sqlalchemy import create_engine, make_url
 
 from jobs.database import Database
 from jobs.store.migrate import upgrade
+from tests.servers import administer, create_database, drop_database
 from worker.embedded import EmbeddedBroker
 
 POSTGRES_URL = "TEST_POSTGRES_URL"
@@ -55,8 +55,8 @@ def postgres_url(short_directory: Path) -> Iterator[str]:
     server = get_server(short_directory / "pg", cleanup_mode="delete")
     # Its data need not outlive the machine, and hundreds of copies of one database need not be written out.
     for setting in ("fsync = off", "full_page_writes = off", "file_copy_method = clone"):
-        _administer(server.get_uri(), f"ALTER SYSTEM SET {setting}")
-    _administer(server.get_uri(), "SELECT pg_reload_conf()")
+        administer(server.get_uri(), f"ALTER SYSTEM SET {setting}")
+    administer(server.get_uri(), "SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
 
@@ -83,8 +83,7 @@ def broker_url(broker_server_url: str) -> str:
 def postgres_template(postgres_url: str) -> str:
     """The name of a database that holds the empty schema."""
     name = f"template_{uuid.uuid4().hex}"
-    _administer(postgres_url, f"CREATE DATABASE {name}")
-    database = Database(_database_url(postgres_url, name))
+    database = Database(create_database(postgres_url, name))
     upgrade(database)
     database.close()
     return name
@@ -104,9 +103,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_database_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
     """The URL of a fresh PostgreSQL database with the empty schema."""
     name = f"test_{uuid.uuid4().hex}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
-    yield _database_url(postgres_url, name)
-    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    yield create_database(postgres_url, name, postgres_template)
+    drop_database(postgres_url, name)
 
 
 @pytest.fixture
@@ -141,15 +139,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _seconds_allowed(item: pytest.Item) -> float:
     timeout = item.get_closest_marker("timeout")
     return timeout.args[0] if timeout else 0
-
-
-def _database_url(server_url: str, name: str) -> str:
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
-def _administer(server_url: str, statement: str) -> None:
-    url = make_url(server_url).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import Program, create_database, drop_database, write_records
+from tests.acceptance.program import Program, write_records
+from tests.servers import create_database, drop_database
 
 
 @pytest.fixture(scope="session")

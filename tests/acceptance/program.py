@@ -17,7 +17,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import make_url
 
 PROGRAM = Path(sys.executable).with_name("training-reset")
 UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -182,19 +181,6 @@ def write_records(directory: Path) -> Path:
     for table, text in RECORDS.items():
         (directory / f"{table}.csv").write_text(text)
     return directory
-
-
-def create_database(server_url: str, name: str, template: str = "template1") -> str:
-    """Create a PostgreSQL database and give its URL."""
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY".encode())
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
-def drop_database(server_url: str, name: str) -> None:
-    """Drop a PostgreSQL database, whoever is connected."""
-    with psycopg.connect(server_url, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _postgres_contents(url: str) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import UNPRIVILEGED, Program, assert_one_error, create_database, drop_database
+from tests.acceptance.program import UNPRIVILEGED, Program, assert_one_error
+from tests.servers import create_database, drop_database
 
 LIST = ("job", "list")
 SUBMIT = ("submit", "training", "--all-content", "--all-users", "--reason", "a test", "--yes")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url
 
 from tests.acceptance.oulad import (
     LEARNERS,
@@ -27,6 +26,7 @@ from tests.acceptance.oulad import (
     first_difference,
 )
 from tests.model import FORMAT, RECORD_TABLES, Counts, System, read_table
+from tests.servers import create_database, drop_database
 
 Texts = dict[str, str]
 
@@ -43,12 +43,8 @@ def _garbage_is_kept() -> Iterator[None]:
 def empty_postgres_url(postgres_url: str) -> Iterator[str]:
     """The URL of a PostgreSQL database without any table."""
     name = f"records_{uuid.uuid4().hex}"
-    server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    server.dispose()
+    yield create_database(postgres_url, name)
+    drop_database(postgres_url, name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

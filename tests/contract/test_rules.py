@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, insert, make_url, select
+from sqlalchemy import Connection, insert, select
 
 from jobs.database import Database
 from jobs.model import Kind, Rows
@@ -21,6 +21,7 @@ from jobs.records.engine import ResetEngine
 from jobs.records.tables import ARCHIVE, RECORD_FORMAT
 from jobs.scope import ContentSelection
 from tests.model import KEYS, RECORD_TABLES, Counts, Row, Selection, System, chosen_content
+from tests.servers import create_database, drop_database
 from tests.systems import Request, systems_with_requests
 
 JOB = 7
@@ -42,14 +43,10 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
 @pytest.fixture(scope="module")
 def postgresql(postgres_url: str, postgres_template: str) -> Iterator[Database]:
     name = f"{postgres_template}_rules"
-    server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
-        database = Database(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
-        yield database
-        database.close()
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    server.dispose()
+    database = Database(create_database(postgres_url, name, postgres_template))
+    yield database
+    database.close()
+    drop_database(postgres_url, name)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
 
 from jobs.database import Database
 from tests.faults.broker import Broker
 from tests.faults.harness import Scene
 from tests.faults.records import make_records, steps_per_second
 from tests.faults.settings import Recovery
+from tests.servers import create_database, drop_database
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,7 @@ def sqlite_records(sqlite_template: Path, tmp_path_factory: pytest.TempPathFacto
 def postgres_records(postgres_url: str, postgres_template: str) -> str:
     """The name of a PostgreSQL database with the suite's records."""
     name = f"records_{uuid.uuid4().hex}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
-    database = Database(_database_url(postgres_url, name))
+    database = Database(create_database(postgres_url, name, postgres_template))
     make_records(database)
     database.close()
     return name
@@ -52,9 +51,8 @@ def records_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
         return
     server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_records")
     name = f"fault_{uuid.uuid4().hex}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    yield _database_url(server, name)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    yield create_database(server, name, template)
+    drop_database(server, name)
 
 
 @pytest.fixture
@@ -96,14 +94,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 for name, seconds in report.user_properties:
                     if name.startswith("recovery "):
                         terminalreporter.write_line(f"{name}, {database} {seconds:.2f}")
-
-
-def _database_url(server_url: str, name: str) -> str:
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
-def _administer(server_url: str, statement: str) -> None:
-    engine = create_engine(make_url(server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
