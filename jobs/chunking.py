@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 _LARGEST_STEP = 2.0
+_GENTLE_SHARE = 0.1
 _RATE_SLICE_SECONDS = 2.0
 
 
@@ -17,7 +18,9 @@ class Limits:
     seconds: float
 
 
-def next_size(recent: Sequence[tuple[int, float | None]], limits: Limits, *, newest: int | None = None) -> int:
+def next_size(
+    recent: Sequence[tuple[int, float | None]], limits: Limits, *, newest: int | None = None, gently: bool = False
+) -> int:
     """Give the users of the next chunk, so that it takes about the wanted time.
 
     Args:
@@ -26,6 +29,8 @@ def next_size(recent: Sequence[tuple[int, float | None]], limits: Limits, *, new
         limits: the bounds.
         newest: the users of its newest chunk, which may be in flight; a step is taken from there, so that the size
             need not wait for a whole window of small chunks. Unless given, that of the latest.
+        gently: whether others wait for chunks; then they take a tenth of the time, at once and not by steps, but have
+            no less than a tenth of the users of a first one: most of the time of a smaller one is not the users'.
 
     """
     if not recent:
@@ -38,25 +43,8 @@ def next_size(recent: Sequence[tuple[int, float | None]], limits: Limits, *, new
     users, seconds = sum(users for users, _ in done), sum(seconds for _, seconds in done)
     wanted = users / max(seconds, 1e-6) * limits.seconds
     bounded = min(max(wanted, before / _LARGEST_STEP), before * _LARGEST_STEP)
-    return max(1, min(round(bounded), limits.largest))
-
-
-def gentle_size(recent: Sequence[tuple[int, float | None]], seconds: float) -> int | None:
-    """Give the most users of a chunk that may take no longer than so many seconds; at once, not by steps.
-
-    Args:
-        recent: as for `next_size`.
-        seconds: the time that it should take.
-
-    Returns:
-        None if no chunk tells.
-
-    """
-    done = [(users, took) for users, took in recent if took is not None]
-    if not done:
-        return None
-    users, took = sum(users for users, _ in done), sum(took for _, took in done)
-    return max(1, round(users / max(took, 1e-6) * seconds))
+    size = max(1, min(round(bounded), limits.largest))
+    return min(size, max(1, round(wanted * _GENTLE_SHARE), round(limits.start * _GENTLE_SHARE))) if gently else size
 
 
 @dataclass(frozen=True, kw_only=True)

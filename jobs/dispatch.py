@@ -6,12 +6,11 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from jobs.chunking import Allotment, Candidate, fill_window
+from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
 from jobs.database import Database, read_now
 from jobs.holding import seconds_needed
 from jobs.model import Job, JobState
-from jobs.sizing import SizeSettings, size_of_next
-from jobs.store import chunk_rows, job_rows, lease_rows, strain_rows
+from jobs.store import chunk_rows, job_rows, lease_rows, outcome_rows, strain_rows
 
 Publish = Callable[[int], None]
 """Send the message of one chunk; raises PublishFailed if it may not have arrived."""
@@ -21,12 +20,24 @@ class PublishFailed(Exception):
     """The broker did not take a message. Housekeeping sends it again."""
 
 
-class WindowSettings(SizeSettings, Protocol):
+class WindowSettings(Protocol):
     """The settings of the window."""
 
     @property
     def window(self) -> int:
         """The most chunks in flight over all jobs, while the database shows no strain."""
+
+    @property
+    def chunk_size_start(self) -> int:
+        """Users of a job's first chunk."""
+
+    @property
+    def chunk_size_max(self) -> int:
+        """The most users of a chunk that is sized by the tuner."""
+
+    @property
+    def chunk_seconds(self) -> float:
+        """The time that a chunk should take."""
 
 
 def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
@@ -90,7 +101,8 @@ def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int
     now = read_now(connection)
     needed = timedelta(seconds=seconds_needed(settings.chunk_seconds))
     jobs = {job.id: job for job in job_rows.find_unfinished(connection) if _may_dispatch(job, now + needed)}
-    candidates = [_candidate(connection, job, in_flight.get(job.id, 0), settings) for job in jobs.values()]
+    limits = Limits(start=settings.chunk_size_start, largest=settings.chunk_size_max, seconds=settings.chunk_seconds)
+    candidates = [_candidate(connection, job, in_flight.get(job.id, 0), limits) for job in jobs.values()]
     chunk_ids = []
     position = {job.id: job.next_ordinal for job in jobs.values()}
     for allotment in fill_window(free, candidates, now):
@@ -110,16 +122,22 @@ def _wants_place(job: Job) -> bool:
     return job.state in (JobState.QUEUED, JobState.RUNNING) and job.next_ordinal < job.users_total
 
 
-def _candidate(connection: Connection, job: Job, in_flight: int, settings: SizeSettings) -> Candidate:
+def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits) -> Candidate:
     return Candidate(
         job_id=job.id,
         priority=job.priority,
         in_flight=in_flight,
         remaining=job.users_total - job.next_ordinal,
-        size=size_of_next(connection, job, settings),
+        size=job.chunk_size or _size(connection, job, limits),
         max_rate=job.max_rate,
         not_before=job.next_dispatch_at,
     )
+
+
+def _size(connection: Connection, job: Job, limits: Limits) -> int:
+    recent = outcome_rows.recent_chunks(connection, job.id)
+    newest = outcome_rows.newest_size(connection, job.id)
+    return next_size(recent, limits, newest=newest, gently=outcome_rows.any_recent_collision(connection, job.id))
 
 
 def _dispatch(connection: Connection, allotment: Allotment, first: int) -> int | None:

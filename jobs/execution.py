@@ -23,7 +23,6 @@ from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import may_be_due, settle
-from jobs.sizing import SizeSettings, most_of_a_chunk
 from jobs.store import chunk_rows, job_rows
 from jobs.store.chunk_rows import Claim, Owner
 
@@ -34,12 +33,16 @@ _MOST_CONFLICTS = 8
 _MOST_RETRIES_OF_ONE_USER = 5
 
 
-class Limits(SizeSettings, Protocol):
+class Limits(Protocol):
     """The settings that bound a chunk."""
 
     @property
     def chunk_deadline_seconds(self) -> float:
         """How long a claim holds."""
+
+    @property
+    def chunk_seconds(self) -> float:
+        """The time that a chunk should take."""
 
     @property
     def statement_timeout_seconds(self) -> float:
@@ -100,8 +103,6 @@ class ChunkRunner:
                 chunk_rows.mark_unpublished(connection, [chunk_id])
             else:
                 job_rows.set_state_if_allowed(connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED)
-                most = most_of_a_chunk(connection, claim.job_id, self._limits)
-                claim = claim if most is None else chunk_rows.keep_first(connection, claim, most)
         return claim
 
     def _run_until_stable(self, claim: Claim) -> bool:

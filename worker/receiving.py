@@ -14,5 +14,7 @@ class ChunkRequest(Request):  # type: ignore[misc]
 
     def acknowledge(self) -> None:
         """Acknowledge the message, and let another take its place in any case."""
-        super().acknowledge()
-        QoS.ack(self.message.channel.qos, self.message.delivery_tag)  # type: ignore[no-untyped-call]
+        try:
+            super().acknowledge()
+        finally:
+            QoS.ack(self.message.channel.qos, self.message.delivery_tag)  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ its job's closing on.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, literal, or_, select, update
@@ -155,16 +155,6 @@ def claim_if_dispatched(
         deadline=row.deadline,
         retries=row.retries,
     )
-
-
-def keep_first(connection: Connection, claim: Claim, most: int) -> Claim:
-    """Let a claim that was just made have its first users only, and dispatch the others again."""
-    last = claim.first_ordinal + most - 1
-    if last >= claim.last_ordinal:
-        return claim
-    connection.execute(update(chunks).where(_held(claim)).values(last_ordinal=last))
-    insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
-    return replace(claim, last_ordinal=last)
 
 
 def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select
 from sqlalchemy.engine import Row
 
 from jobs.database import database_now, read_now
@@ -18,6 +18,8 @@ from jobs.progress import Totals
 from jobs.store.tables import chunks
 
 _RECENT = timedelta(seconds=30)
+_COLLIDED = chunks.c.collisions > literal_column("0")
+"""Without a parameter, as in its partial index."""
 
 
 def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[tuple[int, float | None]]:
@@ -41,7 +43,7 @@ def recent_chunks(connection: Connection, job_id: int, limit: int = 8) -> list[t
 def any_recent_collision(connection: Connection, job_id: int) -> bool:
     """Tell whether a chunk of a job, done in the last half minute, and others who write were in each other's way."""
     query = select(func.max(chunks.c.done_at), database_now(connection.dialect.name))
-    last_at, now = connection.execute(query.where(chunks.c.job_id == job_id, chunks.c.collisions > 0)).one()
+    last_at, now = connection.execute(query.where(chunks.c.job_id == job_id, _COLLIDED)).one()
     return last_at is not None and last_at >= now - _RECENT
 
 

@@ -24,7 +24,7 @@ _LOCK_WAITS = """
 """
 _WAIT_FOR_US = """(
     SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity AS a USING (pid)
-    WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
+    WHERE NOT granted AND locktype = 'transactionid' AND transactionid = pg_current_xact_id()::xid
     AND a.application_name <> current_setting('application_name')
 )"""
 _ACTIVE_SESSIONS = """
@@ -49,7 +49,7 @@ def read_load(connection: Connection) -> Reading:
 
 
 def others_who_wait(dialect: str) -> ColumnElement[int]:
-    """Count the sessions of others that wait for what this transaction has locked; SQLite cannot tell."""
+    """Count the sessions of others that wait for this transaction's end; SQLite cannot tell."""
     return literal_column(_WAIT_FOR_US, Integer) if dialect == "postgresql" else literal(0)
 
 

@@ -362,7 +362,7 @@ def test_a_user_whose_reset_takes_too_long_is_found_by_halves_and_failed_alone(p
     crowd = fill_crowd(postgres, 8)
     drug(postgres, [1003])
     job = submit(postgres, of_users(crowd), chunk_size=8)
-    settings = Settings(statement_timeout_seconds=0.15)
+    settings = Settings(statement_timeout_seconds=0.3)
     runner = ChunkRunner(postgres, "worker", settings, sleep=lambda _: None)
     seen = [ranges_of(postgres)]
     tries = 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.chunking import Allotment, Candidate, Limits, fill_window, gentle_size, next_size
+from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
 
 LIMITS = Limits(start=200, largest=5000, seconds=0.5)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -144,16 +144,28 @@ def test_whatever_the_chunks_take_the_size_moves_by_bounded_steps_within_its_bou
 @pytest.mark.parametrize(
     ("recent", "size"),
     [
-        ([], None),
-        ([(1000, None)], None),
+        ([], 200),
         ([(3000, 0.5)], 300),
         ([(3000, 0.5), (1000, 0.5)], 200),
-        ([(1000, None), (300, 0.05)], 300),
-        ([(8, 30.0)], 1),
+        ([(300, 0.05)], 300),
+        ([(300, 0.01)], 600),
+        ([(200, 0.5)], 20),
+        ([(100, 2.0)], 20),
+        ([(10, 2.0)], 5),
+        ([(8, 30.0)], 4),
+        ([(1, 30.0)], 1),
+        ([(1000, None)], 500),
     ],
 )
-def test_a_gentle_chunk_takes_the_gentle_time_at_once(recent: list[tuple[int, float | None]], size: int | None) -> None:
-    assert gentle_size(recent, 0.05) == size
+def test_a_gentle_chunk_takes_a_tenth_of_the_time_at_once_but_is_no_smaller_than_it_makes_sense(
+    recent: list[tuple[int, float | None]], size: int
+) -> None:
+    assert next_size(recent, LIMITS, gently=True) == size
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), durations), max_size=8), st.integers(1, 5000))
+def test_a_gentle_chunk_is_never_larger_than_another(recent: list[tuple[int, float | None]], newest: int) -> None:
+    assert 1 <= next_size(recent, LIMITS, newest=newest, gently=True) <= next_size(recent, LIMITS, newest=newest)
 
 
 # The places of the window.
