@@ -41,6 +41,10 @@ class Limits(Protocol):
         """How long a claim holds."""
 
     @property
+    def chunk_size_start(self) -> int:
+        """The most users of a chunk that locks their records before it looks at them."""
+
+    @property
     def chunk_seconds(self) -> float:
         """The time that a chunk should take."""
 
@@ -124,6 +128,8 @@ class ChunkRunner:
             prepare_statements(connection, self._limits.statement_timeout_seconds, claim.deadline)
             done = chunk_rows.lock_if_fence_holds(connection, claim)
             if done:
+                if locks_first:  # for its whole time: so it had better be short
+                    claim = chunk_rows.keep_first(connection, claim, self._limits.chunk_size_start)
                 users = job_rows.load_targets(connection, claim.job_id, claim.first_ordinal, claim.last_ordinal)
                 if locks_first:
                     engine.lock(connection, users)

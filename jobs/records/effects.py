@@ -4,7 +4,7 @@ Nothing else in the program knows what a reset changes: the engine turns these l
 another learning system's tables are another list. The rules are those of `docs/rules.md`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from sqlalchemy import Table
@@ -77,49 +77,50 @@ _TRAINING = (
         only_status="in_progress",
         only_without=LIVE_STATUSES,
     ),
-    Effect(COURSE_PROGRESS, Scope.COURSES, _INCOMPLETE),
-    Effect(CHAPTER_PROGRESS, Scope.CHAPTERS, _INCOMPLETE + _REWOUND),
     Effect(ATTEMPTS, Scope.CHAPTERS, None),
+    Effect(CHAPTER_PROGRESS, Scope.CHAPTERS, _INCOMPLETE + _REWOUND),
+    Effect(COURSE_PROGRESS, Scope.COURSES, _INCOMPLETE),
 )
 
 
-def _in_progress(courses_without: tuple[str, ...]) -> tuple[Effect, ...]:
-    return (
-        Effect(
-            COURSE_PROGRESS,
-            Scope.PARENTS,
-            _NOT_STARTED,
-            only_status="in_progress",
-            only_idle=True,
-            only_without=LIVE_STATUSES,
-        ),
-        Effect(
-            COURSE_PROGRESS,
-            Scope.COURSES,
-            _NOT_STARTED,
-            only_status="in_progress",
-            only_idle=True,
-            only_without=courses_without,
-        ),
-        Effect(
-            CHAPTER_PROGRESS,
-            Scope.CHAPTERS,
-            _NOT_STARTED + _REWOUND,
-            only_status="in_progress",
-            only_idle=True,
-        ),
-    )
+_IN_PROGRESS_PARENTS = Effect(
+    COURSE_PROGRESS,
+    Scope.PARENTS,
+    _NOT_STARTED,
+    only_status="in_progress",
+    only_idle=True,
+    only_without=LIVE_STATUSES,
+)
+_IN_PROGRESS_COURSES = Effect(
+    COURSE_PROGRESS,
+    Scope.COURSES,
+    _NOT_STARTED,
+    only_status="in_progress",
+    only_idle=True,
+)
+_IN_PROGRESS_CHAPTERS = Effect(
+    CHAPTER_PROGRESS,
+    Scope.CHAPTERS,
+    _NOT_STARTED + _REWOUND,
+    only_status="in_progress",
+    only_idle=True,
+)
 
-
-_IN_PROGRESS = _in_progress(courses_without=())  # every chapter in progress goes, so none can hold its course
-_IN_PROGRESS_IDLE = _in_progress(courses_without=("in_progress",))
+# Every chapter in progress goes, so none can hold its course; unless some stay because they are not idle.
+_IN_PROGRESS = (_IN_PROGRESS_PARENTS, _IN_PROGRESS_CHAPTERS, _IN_PROGRESS_COURSES)
+_IN_PROGRESS_IDLE = (
+    _IN_PROGRESS_PARENTS,
+    replace(_IN_PROGRESS_COURSES, only_without=("in_progress",)),
+    _IN_PROGRESS_CHAPTERS,
+)
 
 
 def effects_of(kind: Kind, *, with_cutoff: bool) -> tuple[Effect, ...]:
     """Give the effects of a kind of reset, in the order in which they are applied.
 
-    Rows are chosen by what the records said before the reset. So courses come before the chapters that
-    decide about them, and chapters before attempts.
+    Rows are chosen by what the records said before the reset. So courses come before the chapters and attempts that
+    decide about them. What nothing decides about comes in the order in which learning systems write: attempt,
+    chapter, course. So a learner at work waits for a chunk, or a chunk for the learner, and not each for the other.
     """
     if kind is Kind.TRAINING:
         return _TRAINING

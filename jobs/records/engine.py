@@ -291,9 +291,6 @@ def _lock_statements(sets: IdSets) -> list[Select[int] | Update]:
     locks: list[Select[int] | Update] = [
         select(users).where(sets.among(users, "scope_users")).order_by(users).with_for_update()
     ]
-    for records in (COURSE_PROGRESS, CHAPTER_PROGRESS):
-        table, user = records.table, records.table.c[records.user]
-        locks.append(update(table).where(sets.among(user, "scope_users")).values(status=table.c.status))
     attempts = ATTEMPTS.table.c
     locks.append(
         select(attempts.id)
@@ -301,6 +298,9 @@ def _lock_statements(sets: IdSets) -> list[Select[int] | Update]:
         .order_by(attempts.id)
         .with_for_update()
     )
+    for records in (CHAPTER_PROGRESS, COURSE_PROGRESS):
+        table, user = records.table, records.table.c[records.user]
+        locks.append(update(table).where(sets.among(user, "scope_users")).values(status=table.c.status))
     return locks
 
 

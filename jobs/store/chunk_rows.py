@@ -6,7 +6,7 @@ its job's closing on.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, literal, or_, select, update
@@ -161,6 +161,16 @@ def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
     """Lock the chunk's row for this transaction, if the claim still holds and the job may still run."""
     may_run = chunks.c.job_id.in_(_open_until(read_now(connection)))
     return connection.execute(update(chunks).where(_held(claim), may_run).values(fence=claim.fence)).rowcount == 1
+
+
+def keep_first(connection: Connection, claim: Claim, most: int) -> Claim:
+    """Let a chunk whose row is locked have its first users only, and dispatch the others in a chunk of their own."""
+    if claim.users <= most:
+        return claim
+    last = claim.first_ordinal + most - 1
+    connection.execute(update(chunks).where(_held(claim)).values(last_ordinal=last))
+    insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
+    return replace(claim, last_ordinal=last)
 
 
 def finish_if_fence_holds(

@@ -15,8 +15,8 @@ from jobs.settings import Settings
 from jobs.store.tables import chunks
 from jobs.wording import status_text
 from tests.installation import eventually
-from tests.interruptions import drug, heal
-from tests.small import Broker, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_back, submit, work
+from tests.interruptions import drug, heal, poison
+from tests.small import Broker, archived, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_back, submit, work
 
 SETTINGS = Settings(window=2, chunk_size_start=8)
 DOZE_SECONDS = 0.6
@@ -80,6 +80,33 @@ def test_once_nobody_waited_for_half_a_minute_chunks_are_as_large_as_before(
     assert "gently" not in status_text(Administration(postgres, "root").status(job))
     dispatch.fill(postgres, SETTINGS, broker)
     assert ranges_of(postgres, job) == [(0, 7), (8, 15), (16, 31)], "twice the last, for it shows no time that it took"
+
+
+def test_a_chunk_that_lost_twice_against_learners_locks_the_first_of_its_users_only_and_leaves_the_others_to_another(
+    postgres: Database,
+) -> None:
+    crowd = fill_crowd(postgres, 40)
+    poison(postgres, crowd[20:21], code="40001")
+    job = submit(postgres, of_users(crowd), chunk_size=40)
+    broker = Broker()
+    dispatch.fill(postgres, SETTINGS, broker)
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        if len(sleeps) == 2:
+            heal(postgres)
+
+    assert ChunkRunner(postgres, "worker", SETTINGS, sleep=sleep).run(broker.messages[0])
+    assert ranges_of(postgres, job) == [(0, 7), (8, 39)]
+    assert [(chunk["state"], chunk["collisions"]) for chunk in chunks_of(postgres, job)] == [
+        ("done", 2),
+        ("dispatched", 0),
+    ]
+    work(postgres, SETTINGS)
+    assert job_of(postgres, job).state is JobState.SUCCEEDED
+    assert {line.outcome for line in Administration(postgres, "root").report(job)} == {Outcome.CHANGED}
+    assert archived(postgres, job)["course_progress"] == [(user, 101) for user in crowd]
 
 
 def test_a_size_that_was_given_with_the_job_stays(postgres: Database, postgres_database_url: str) -> None:
