@@ -39,6 +39,8 @@ def settle(connection: Connection, job: Job, around: Surroundings | None = None)
         case JobState.CANCELLING:
             if chunk_rows.fence_off_idle(connection, job.id):
                 _end_stopped(connection, job)
+        case JobState.CANCELLED | JobState.FAILED:  # a claim that committed only after the end was handed back
+            chunk_rows.drop_dispatched(connection, job.id)
 
 
 def may_be_due(job: Job) -> bool:

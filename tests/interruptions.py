@@ -28,22 +28,30 @@ class Sleeper(Database):
 
 
 class Holder(Database):
-    """The database of a worker whose chunks wait, all done but the commit, until they are let go."""
+    """The database of a worker whose chunks, or claims, wait, all done but the commit, until they are let go."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, held: Isolation = "REPEATABLE READ") -> None:
         super().__init__(url)
+        self._held = held
         self.inside, self.let_go = Event(), Event()
 
     @contextmanager
     def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[Connection]:
         with super().write(isolation) as connection:
             yield connection
-            if isolation != "READ COMMITTED":
+            if isolation == self._held:
                 self.inside.set()
                 assert self.let_go.wait(_WAIT_SECONDS)
 
     def wait_until_inside(self) -> None:
         assert self.inside.wait(_WAIT_SECONDS)
+
+
+def somebody_waits_for_a_lock(database: Database) -> bool:
+    """Tell whether a session of a PostgreSQL database waits for another one."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.read() as connection:
+        return connection.exec_driver_sql(query).first() is not None
 
 
 Fault = Literal["none", "after the claim", "before the commit", "after the commit"]

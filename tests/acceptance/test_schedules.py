@@ -54,9 +54,9 @@ def test_a_worker_fires_what_is_due_and_the_job_runs(program: Program) -> None:
     with up(program):
         once = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=6)
         assert program.run("schedule", "add", "once", "--once", once.isoformat(), *REQUEST).code == 0
-        added = program.run("--json", "schedule", "add", "often", "--every", "4s", "in-progress", *REQUEST[2:], "--all")
+        added = program.run("--json", "schedule", "add", "often", "--every", "2s", "in-progress", *REQUEST[2:], "--all")
         assert added.code == 0, added
-        assert json.loads(added.out)["timing"] == {"every": "4s"}
+        assert json.loads(added.out)["timing"] == {"every": "2s"}
 
         (run,) = await_runs(program, "once", 1)
         assert (run["outcome"], run["late"]) == ("submitted", False)
@@ -68,7 +68,7 @@ def test_a_worker_fires_what_is_due_and_the_job_runs(program: Program) -> None:
 
         runs = await_runs(program, "often", 3)
         times = [datetime.fromisoformat(run["fire_time"]) for run in runs]
-        assert all((time - times[0]) % timedelta(seconds=4) == timedelta(0) for time in times)
+        assert all((time - times[0]) % timedelta(seconds=2) == timedelta(0) for time in times)
         assert len(set(times)) == len(times)
         assert {run["outcome"] for run in runs[1:]} <= {"nothing", "submitted", "skipped"}
     assert show(program, "once")["state"] == "ended"

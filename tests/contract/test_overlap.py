@@ -24,7 +24,7 @@ from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.steering import Steering
 from tests.installation import eventually
-from tests.interruptions import drug
+from tests.interruptions import drug, somebody_waits_for_a_lock
 from tests.small import (
     ENDED,
     TRAINING,
@@ -338,7 +338,7 @@ def test_a_deadlock_with_somebody_else_s_transaction_is_tried_again(
             mine = tables.chapter_progress.c
             connection.execute(update(tables.chapter_progress).where(mine.user_id == 1003).values(position_seconds=31))
             running = pool.submit(runner.run, chunk)
-            eventually(lambda: _somebody_waits_for_a_lock(own))
+            eventually(lambda: somebody_waits_for_a_lock(own))
             theirs = tables.course_progress.c
             connection.execute(
                 update(tables.course_progress).where(theirs.user_id == 1003).values(last_activity_at=ENDED)
@@ -350,12 +350,6 @@ def test_a_deadlock_with_somebody_else_s_transaction_is_tried_again(
     (twin,) = [row for row in dump(postgres)["archive_chapter_progress"] if row["user_id"] == 1003]
     assert twin["position_seconds"] == 31, "what the other transaction wrote was archived"
     assert job_of(postgres, job).state is JobState.SUCCEEDED
-
-
-def _somebody_waits_for_a_lock(database: Database) -> bool:
-    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with database.read() as connection:
-        return connection.exec_driver_sql(query).first() is not None
 
 
 def test_a_user_whose_reset_takes_too_long_is_found_by_halves_and_failed_alone(postgres: Database) -> None:

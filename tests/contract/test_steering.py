@@ -12,7 +12,8 @@ from jobs.model import JobState, Outcome
 from jobs.services import Administration
 from jobs.steering import Steering
 from jobs.store import chunk_rows
-from tests.interruptions import Holder, Sleeper
+from tests.installation import eventually
+from tests.interruptions import Holder, Sleeper, somebody_waits_for_a_lock
 from tests.small import (
     ARCHIVED,
     AT_NORTH,
@@ -200,6 +201,27 @@ def test_a_stop_is_reported_only_once_the_chunk_that_is_about_to_commit_has_done
     assert state(small, job) == after
     assert archived(small, job)["attempts"] == [1, 2, 3, 4], "the users of the second chunk, and of no other"
     assert outcomes(small, job)[AT_NORTH[0]] is None
+
+
+def test_a_claim_that_commits_while_its_job_is_cancelled_leaves_no_chunk_behind(
+    postgres: Database, postgres_database_url: str
+) -> None:
+    fill_small_system(postgres)
+    job = submit(postgres, chunk_size=2)
+    first, second, _ = dispatched(postgres)
+    assert runner(postgres).run(first)
+    holder = Holder(postgres_database_url, held="READ COMMITTED")
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(runner(holder).run, second)
+        holder.wait_until_inside()
+        cancelling = pool.submit(steering(postgres).cancel, job)  # waits for the claimed row
+        eventually(lambda: somebody_waits_for_a_lock(postgres))
+        holder.let_go.set()
+        assert not running.result()
+        cancelling.result()
+    holder.close()
+    assert state(postgres, job) == "cancelled"
+    assert [chunk["state"] for chunk in chunks_of(postgres, job)] == ["done"]
 
 
 @pytest.mark.parametrize(
