@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-gc.disable()  # importing makes much and leaves no garbage: to look for some takes a tenth of a short command
+gc.disable()  # importing makes much and leaves no garbage: to look for some takes a quarter of a short command
 
 import click
 
