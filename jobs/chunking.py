@@ -52,6 +52,8 @@ class Candidate:
     """A job that could use a place in the window.
 
     Attributes:
+        in_flight: chunks of it that have a place.
+        unsent: chunks of it that had one, or are parts of such, and wait for a message.
         remaining: users not yet in any chunk.
         size: users that its next chunk should have.
         not_before: when its rate allows the next chunk, or None.
@@ -61,6 +63,7 @@ class Candidate:
     job_id: int
     priority: int
     in_flight: int
+    unsent: int = 0
     remaining: int
     size: int
     max_rate: float | None = None
@@ -69,7 +72,12 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Allotment:
-    """One chunk to dispatch."""
+    """One place for a chunk.
+
+    Attributes:
+        size: users of a new chunk; 0 gives the place to one that waits for a message.
+
+    """
 
     job_id: int
     size: int
@@ -77,11 +85,14 @@ class Allotment:
 
 
 def fill_window(free: int, candidates: Sequence[Candidate], now: datetime) -> list[Allotment]:
-    """Share the free places: higher priority first, then whoever has the fewest in flight, then the oldest."""
+    """Share the free places: higher priority first, then whoever has the fewest in flight, then the oldest.
+
+    A job's chunks that wait for a message go before new ones; its rate has counted their users already.
+    """
     allotted: list[Allotment] = []
     waiting = {candidate.job_id: candidate for candidate in candidates}
     for _ in range(free):
-        ready = [c for c in waiting.values() if c.remaining > 0 and (c.not_before is None or c.not_before <= now)]
+        ready = [c for c in waiting.values() if c.unsent or (c.remaining and (not c.not_before or c.not_before <= now))]
         if not ready:
             break
         chosen = min(ready, key=lambda c: (-c.priority, c.in_flight, c.job_id))
@@ -90,6 +101,7 @@ def fill_window(free: int, candidates: Sequence[Candidate], now: datetime) -> li
         waiting[chosen.job_id] = replace(
             chosen,
             in_flight=chosen.in_flight + 1,
+            unsent=max(0, chosen.unsent - 1),
             remaining=chosen.remaining - allotment.size,
             not_before=allotment.next_dispatch_at,
         )
@@ -97,6 +109,8 @@ def fill_window(free: int, candidates: Sequence[Candidate], now: datetime) -> li
 
 
 def _allot(candidate: Candidate, now: datetime) -> Allotment:
+    if candidate.unsent:
+        return Allotment(job_id=candidate.job_id, size=0, next_dispatch_at=candidate.not_before)
     size = min(candidate.size, candidate.remaining)
     if candidate.max_rate is None:
         return Allotment(job_id=candidate.job_id, size=size, next_dispatch_at=None)

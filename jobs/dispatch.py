@@ -52,8 +52,7 @@ def fill(database: Database, settings: WindowSettings, publish: Publish) -> int:
     """
     with database.write() as connection:
         lease_rows.lock_window(connection)
-        chunk_ids = _create_chunks(connection, settings)
-        chunk_ids += chunk_rows.take_unpublished(connection)
+        chunk_ids = _take_places(connection, settings)
     _send(database, chunk_ids, publish)
     return len(chunk_ids)
 
@@ -93,40 +92,53 @@ def _send(database: Database, chunk_ids: list[int], publish: Publish) -> None:
             raise
 
 
-def _create_chunks(connection: Connection, settings: WindowSettings) -> list[int]:
+def _take_places(connection: Connection, settings: WindowSettings) -> list[int]:
+    """Give the free places of the window to chunks that have no message yet, or again none, and to new ones."""
     in_flight = chunk_rows.in_flight_by_job(connection)
     free = strain_rows.read_pace(connection).window(settings.window) - sum(in_flight.values())
     if free <= 0:
         return []
     now = read_now(connection)
     needed = timedelta(seconds=seconds_needed(settings.chunk_seconds))
-    jobs = {job.id: job for job in job_rows.find_unfinished(connection) if _may_dispatch(job, now + needed)}
+    unsent = chunk_rows.find_unpublished(connection)
+    jobs = {
+        job.id: job
+        for job in job_rows.find_unfinished(connection)
+        if _has_time(job, now + needed) and (job.id in unsent or _wants_place(job))
+    }
     limits = Limits(start=settings.chunk_size_start, largest=settings.chunk_size_max, seconds=settings.chunk_seconds)
-    candidates = [_candidate(connection, job, in_flight.get(job.id, 0), limits) for job in jobs.values()]
-    chunk_ids = []
+    candidates = [
+        _candidate(connection, job, in_flight.get(job.id, 0), len(unsent.get(job.id, ())), limits)
+        for job in jobs.values()
+    ]
+    placed = []
     position = {job.id: job.next_ordinal for job in jobs.values()}
     for allotment in fill_window(free, candidates, now):
-        chunk_id = _dispatch(connection, allotment, position[allotment.job_id])
-        if chunk_id is not None:
-            chunk_ids.append(chunk_id)
+        if allotment.size == 0:
+            placed.append(unsent[allotment.job_id].pop(0))
+        elif (chunk_id := _dispatch(connection, allotment, position[allotment.job_id])) is not None:
+            placed.append(chunk_id)
             position[allotment.job_id] += allotment.size
-    return chunk_ids
+    if placed:
+        chunk_rows.mark_published(connection, placed)
+    return placed
 
 
-def _may_dispatch(job: Job, ends: datetime) -> bool:
-    """Tell whether a job has users left, and time for a chunk that ends then."""
-    return _wants_place(job) and (job.closes_at is None or job.closes_at > ends)
+def _has_time(job: Job, ends: datetime) -> bool:
+    """Tell whether a job may run a chunk that ends then."""
+    return job.closes_at is None or job.closes_at > ends
 
 
 def _wants_place(job: Job) -> bool:
     return job.state in (JobState.QUEUED, JobState.RUNNING) and job.next_ordinal < job.users_total
 
 
-def _candidate(connection: Connection, job: Job, in_flight: int, limits: Limits) -> Candidate:
+def _candidate(connection: Connection, job: Job, in_flight: int, unsent: int, limits: Limits) -> Candidate:
     return Candidate(
         job_id=job.id,
         priority=job.priority,
         in_flight=in_flight,
+        unsent=unsent,
         remaining=job.users_total - job.next_ordinal,
         size=job.chunk_size or _size(connection, job, limits),
         max_rate=job.max_rate,

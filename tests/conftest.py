@@ -4,6 +4,7 @@ PostgreSQL and Valkey come from wheels, one server for each test process. The en
 the same tests at other servers; then a server that is out of reach fails the tests, it never skips them.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -128,6 +129,11 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage, which the program does not while it is imported, by tests too."""
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

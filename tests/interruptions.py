@@ -47,11 +47,11 @@ class Holder(Database):
         assert self.inside.wait(_WAIT_SECONDS)
 
 
-def somebody_waits_for_a_lock(database: Database) -> bool:
-    """Tell whether a session of a PostgreSQL database waits for another one."""
-    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+def sessions_that_wait(database: Database) -> int:
+    """Count the sessions of a PostgreSQL database that wait for another one."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with database.read() as connection:
-        return connection.exec_driver_sql(query).first() is not None
+        return int(connection.exec_driver_sql(query).scalar_one())
 
 
 Fault = Literal["none", "after the claim", "before the commit", "after the commit"]
@@ -107,10 +107,7 @@ _BITE = {
     ),
 }
 _DOZE = (
-    (
-        "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$"
-    ),
+    ("CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM {does}; RETURN NEW; END $$"),
     (
         "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress FOR EACH ROW "
         "WHEN (OLD.user_id IN ({users})) EXECUTE FUNCTION doze()"
@@ -123,9 +120,18 @@ def poison(database: Database, users: list[int], code: str = "P0001") -> None:
     _plant(database, _BITE[database.dialect], users, code=code)
 
 
-def drug(database: Database, users: list[int], seconds: float = 60) -> None:
-    """Make every reset of these users' chapters take so many seconds longer; longer than PostgreSQL may wait."""
-    _plant(database, _DOZE, users, seconds=seconds)
+def drug(database: Database, users: list[int]) -> None:
+    """Make every reset of these users' chapters take longer than PostgreSQL may wait."""
+    _plant(database, _DOZE, users, does="pg_sleep(60)")
+
+
+@contextmanager
+def gate(database: Database, users: list[int]) -> Iterator[None]:
+    """Let every reset of these users' chapters wait on PostgreSQL until the end of the context."""
+    _plant(database, _DOZE, users, does="pg_advisory_xact_lock_shared(1)")
+    with database.write() as connection:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
+        yield
 
 
 def heal(database: Database) -> None:

@@ -48,7 +48,7 @@ class Claim:
 
 
 def insert_chunk(connection: Connection, job_id: int, first: int, last: int) -> int:
-    """Dispatch a chunk that is about to be published; give its id."""
+    """Dispatch a chunk, which waits for a place of the window; give its id."""
     now = read_now(connection)
     statement = (
         insert(chunks)
@@ -58,7 +58,6 @@ def insert_chunk(connection: Connection, job_id: int, first: int, last: int) -> 
             last_ordinal=last,
             state=ChunkState.DISPATCHED.value,
             created_at=now,
-            published_at=now,
         )
         .returning(chunks.c.id)
     )
@@ -75,13 +74,18 @@ def mark_unpublished(connection: Connection, chunk_ids: Collection[int]) -> None
     )
 
 
-def take_unpublished(connection: Connection) -> list[int]:
-    """Give the dispatched chunks of runnable jobs that have no message, as about to be published."""
-    without = (chunks.c.published_at.is_(None), *_dispatched_and_runnable())
-    ids = list(connection.execute(select(chunks.c.id).where(*without).order_by(chunks.c.id)).scalars())
-    if ids:
-        connection.execute(update(chunks).where(chunks.c.id.in_(ids)).values(published_at=read_now(connection)))
-    return ids
+def find_unpublished(connection: Connection) -> dict[int, list[int]]:
+    """Find the dispatched chunks of runnable jobs that have no message, oldest first, by job."""
+    query = select(chunks.c.job_id, chunks.c.id).where(chunks.c.published_at.is_(None), *_dispatched_and_runnable())
+    found: dict[int, list[int]] = {}
+    for job_id, chunk_id in connection.execute(query.order_by(chunks.c.id)):
+        found.setdefault(job_id, []).append(chunk_id)
+    return found
+
+
+def mark_published(connection: Connection, chunk_ids: Collection[int]) -> None:
+    """Note that these chunks' messages are about to be sent."""
+    connection.execute(update(chunks).where(chunks.c.id.in_(chunk_ids)).values(published_at=read_now(connection)))
 
 
 def find_overdue_messages(connection: Connection, timeout_seconds: float) -> list[int]:
@@ -164,12 +168,15 @@ def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
 
 
 def keep_first(connection: Connection, claim: Claim, most: int) -> Claim:
-    """Let a chunk whose row is locked have its first users only, and dispatch the others in a chunk of their own."""
+    """Let a chunk whose row is locked have its first users only, and dispatch the others in chunks as small."""
     if claim.users <= most:
         return claim
-    last = claim.first_ordinal + most - 1
-    connection.execute(update(chunks).where(_held(claim)).values(last_ordinal=last))
-    insert_rest(connection, claim.job_id, last + 1, claim.last_ordinal)
+    first, *others = range(claim.first_ordinal, claim.last_ordinal + 1, most)
+    last = first + most - 1
+    values = {"last_ordinal": last, "claimed_at": read_now(connection)}  # the time before was spent on all of them
+    connection.execute(update(chunks).where(_held(claim)).values(values))
+    for begin in others:
+        insert_rest(connection, claim.job_id, begin, min(begin + most - 1, claim.last_ordinal))
     return replace(claim, last_ordinal=last)
 
 
@@ -246,10 +253,14 @@ def fail_if_fence_holds(connection: Connection, claim: Claim, reason: str) -> bo
 
 
 def in_flight_by_job(connection: Connection) -> dict[int, int]:
-    """Count the chunks that are dispatched or claimed, by job; those of a job that stands still take no place."""
+    """Count the chunks that have a message or a worker, by job; those of a job that stands still take no place."""
     query = (
         select(chunks.c.job_id, func.count())
-        .where(chunks.c.state != ChunkState.DONE.value, chunks.c.job_id.in_(_runnable()))
+        .where(
+            chunks.c.state != ChunkState.DONE.value,
+            or_(chunks.c.state == ChunkState.CLAIMED.value, chunks.c.published_at.is_not(None)),
+            chunks.c.job_id.in_(_runnable()),
+        )
         .group_by(chunks.c.job_id)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
@@ -298,9 +309,9 @@ def _held(claim: Claim):  # type: ignore[no-untyped-def]  # noqa: ANN202 - an ex
 
 
 def insert_rest(connection: Connection, job_id: int, first: int, last: int) -> None:
-    """Dispatch what was split off from a chunk, to be published with the next round."""
+    """Dispatch what was split off from a chunk; it waits for a place of the window."""
     if first <= last:
-        mark_unpublished(connection, [insert_chunk(connection, job_id, first, last)])
+        insert_chunk(connection, job_id, first, last)
 
 
 def failed_alone(connection: Connection, reason: str) -> dict[str, object]:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 from sqlalchemy.engine import Row
 
 from jobs.database import read_now
 from jobs.model import ChunkState
 from jobs.store import chunk_rows
-from jobs.store.tables import chunks, workers
+from jobs.store.tables import chunks, jobs, workers
 
 MOST_LOSSES_OF_ONE_USER = 3
 """A user who costs that many processes is failed."""
@@ -57,21 +57,25 @@ def return_if_still_claimed(connection: Connection, lapsed: Lapsed) -> bool:
     """Give a lapsed chunk a new fence and dispatch it again, halved if it has more than one user.
 
     A chunk whose transaction still holds its row is skipped, not waited for. One that its job's closing cut short is
-    dispatched again as it is, and that counts for nothing.
+    dispatched again as it is, and that counts for nothing. One whose job has ended meanwhile is removed.
     """
     held = (
-        select(chunks.c.job_id)
+        select(chunks.c.job_id, jobs.c.finished_at)
+        .join(jobs, jobs.c.id == chunks.c.job_id)
         .where(
             chunks.c.id == lapsed.chunk_id,
             chunks.c.fence == lapsed.fence,
             chunks.c.state == ChunkState.CLAIMED.value,
         )
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=chunks, skip_locked=True)
     )
-    job_id = connection.execute(held).scalar_one_or_none()
-    if job_id is None:
+    found = connection.execute(held).one_or_none()
+    if found is None:
         return False
-    of_chunk = update(chunks).where(chunks.c.id == lapsed.chunk_id)
+    if found.finished_at is not None:
+        connection.execute(delete(chunks).where(chunks.c.id == lapsed.chunk_id))
+        return True
+    job_id, of_chunk = found.job_id, update(chunks).where(chunks.c.id == lapsed.chunk_id)
     if chunk_rows.is_closed(connection, job_id):
         connection.execute(of_chunk.values(chunk_rows.dispatched_again()))
         return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -333,6 +333,17 @@ def test_a_chunk_that_must_run_again_counts_among_the_latest_without_seconds(dat
         assert outcome_rows.recent_chunks(connection, held.job_id) == [(10, None)]
 
 
+def test_a_lapsed_chunk_whose_job_has_ended_is_removed(database: Database) -> None:
+    fill_crowd(database, 2)
+    job = submit(database)
+    held = claimed(database, dispatched(database)[0])
+    set_back(database, chunks, "deadline", id=held.chunk_id)
+    (chunk,) = lapsed(database)
+    set_job(database, job, state="cancelled", finished_at=datetime.now(UTC))
+    assert give_back(database, chunk)
+    assert chunks_of(database) == []
+
+
 # The messages.
 
 
@@ -345,10 +356,10 @@ def test_only_messages_that_must_be_lost_are_taken_to_be_sent_again_and_once(dat
         chunk_rows.mark_unpublished(connection, [unpublished])
         assert chunk_rows.find_overdue_messages(connection, 30) == [overdue]
         chunk_rows.mark_unpublished(connection, [overdue])
-    for expected in ([unpublished, overdue], []):
-        with database.write() as connection:
-            assert chunk_rows.take_unpublished(connection) == expected
-            assert chunk_rows.find_overdue_messages(connection, 30) == []
+    assert dispatched(database) == [unpublished, overdue]
+    assert dispatched(database) == []
+    with database.read() as connection:
+        assert chunk_rows.find_overdue_messages(connection, 30) == []
     claimed(database, fresh)
     with database.write() as connection:
         chunk_rows.mark_unpublished(connection, [fresh])

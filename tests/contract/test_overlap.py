@@ -24,7 +24,7 @@ from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.steering import Steering
 from tests.installation import eventually
-from tests.interruptions import drug, somebody_waits_for_a_lock
+from tests.interruptions import drug, sessions_that_wait
 from tests.small import (
     ENDED,
     TRAINING,
@@ -323,8 +323,9 @@ def _failed(futures: list["Future[None]"]) -> bool:
 # Deadlocks and timeouts.
 
 
-def test_a_deadlock_with_somebody_else_s_transaction_is_tried_again(
-    postgres: Database, postgres_database_url: str
+@pytest.mark.parametrize(("courses_first", "deadlocks"), [(False, 0), (True, 1)])
+def test_only_who_writes_courses_before_chapters_deadlocks_with_a_chunk_and_that_is_tried_again(
+    postgres: Database, postgres_database_url: str, *, courses_first: bool, deadlocks: int
 ) -> None:
     crowd = fill_crowd(postgres, 6)
     job = submit(postgres, of_users(crowd))
@@ -332,17 +333,18 @@ def test_a_deadlock_with_somebody_else_s_transaction_is_tried_again(
     sleeps: list[float] = []
     own = Database(postgres_database_url)
     runner = ChunkRunner(own, "worker", SETTINGS, sleep=sleeps.append)
+    course, chapter = (
+        update(table).where(table.c.user_id == 1003) for table in (tables.course_progress, tables.chapter_progress)
+    )
+    writes = [chapter.values(position_seconds=31), course.values(last_activity_at=ENDED)]
+    first, second = reversed(writes) if courses_first else writes
     with ThreadPoolExecutor(1) as pool:
         with postgres.write() as connection:
             connection.exec_driver_sql("SET LOCAL deadlock_timeout = '20s'")  # so that it is the chunk that gives way
-            mine = tables.chapter_progress.c
-            connection.execute(update(tables.chapter_progress).where(mine.user_id == 1003).values(position_seconds=31))
+            connection.execute(first)
             running = pool.submit(runner.run, chunk)
-            eventually(lambda: somebody_waits_for_a_lock(own))
-            theirs = tables.course_progress.c
-            connection.execute(
-                update(tables.course_progress).where(theirs.user_id == 1003).values(last_activity_at=ENDED)
-            )
+            eventually(lambda: sessions_that_wait(own))
+            connection.execute(second)
         assert running.result()
     own.close()
     assert len(sleeps) == chunks_of(postgres)[0]["collisions"] >= 1
@@ -350,6 +352,17 @@ def test_a_deadlock_with_somebody_else_s_transaction_is_tried_again(
     (twin,) = [row for row in dump(postgres)["archive_chapter_progress"] if row["user_id"] == 1003]
     assert twin["position_seconds"] == 31, "what the other transaction wrote was archived"
     assert job_of(postgres, job).state is JobState.SUCCEEDED
+    eventually(lambda: _sessions(postgres) == 1)  # what a session has counted is known once it has ended
+    assert _ask(postgres, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == deadlocks
+
+
+def _sessions(database: Database) -> int:
+    return _ask(database, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+
+
+def _ask(database: Database, query: str) -> int:
+    with database.read() as connection:
+        return int(connection.exec_driver_sql(query).scalar_one())
 
 
 def test_a_user_whose_reset_takes_too_long_is_found_by_halves_and_failed_alone(postgres: Database) -> None:

@@ -15,11 +15,10 @@ from jobs.settings import Settings
 from jobs.store.tables import chunks
 from jobs.wording import status_text
 from tests.installation import eventually
-from tests.interruptions import drug, heal, poison
+from tests.interruptions import gate, heal, poison, sessions_that_wait
 from tests.small import Broker, archived, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_back, submit, work
 
 SETTINGS = Settings(window=2, chunk_size_start=8)
-DOZE_SECONDS = 0.6
 
 
 @pytest.fixture
@@ -31,25 +30,25 @@ def postgres(postgres_database_url: str) -> Iterator[Database]:
 
 def be_in_a_learner_s_way(database: Database, url: str, crowd: list[int]) -> Broker:
     """Run the first of the chunks of eight that are dispatched while a learner in it waits to write."""
-    drug(database, crowd[3:4], DOZE_SECONDS)
     broker = Broker()
     dispatch.fill(database, SETTINGS, broker)
     own = Database(url)
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(ChunkRunner(own, "worker", SETTINGS).run, broker.messages.pop(0))
-        eventually(lambda: _dozes(database))
-        with psycopg.connect(url) as learner:
-            learner.execute("UPDATE chapter_progress SET last_activity_at = now() WHERE user_id = %s", [crowd[0]])
+    with ThreadPoolExecutor(2) as pool:
+        with gate(database, crowd[3:4]):
+            running = pool.submit(ChunkRunner(own, "worker", SETTINGS).run, broker.messages.pop(0))
+            eventually(lambda: sessions_that_wait(database) == 1)
+            learning = pool.submit(_finish_a_chapter, url, crowd[0])
+            eventually(lambda: sessions_that_wait(database) == 2)
         assert running.result()
+        learning.result()
     own.close()
     heal(database)
     return broker
 
 
-def _dozes(database: Database) -> bool:
-    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-    with database.read() as connection:
-        return connection.exec_driver_sql(query).first() is not None
+def _finish_a_chapter(url: str, user: int) -> None:
+    with psycopg.connect(url) as learner:
+        learner.execute("UPDATE chapter_progress SET last_activity_at = now() WHERE user_id = %s", [user])
 
 
 def test_while_learners_wait_for_chunks_the_next_ones_are_small(postgres: Database, postgres_database_url: str) -> None:
@@ -60,7 +59,7 @@ def test_while_learners_wait_for_chunks_the_next_ones_are_small(postgres: Databa
     status = Administration(postgres, "root").status(job)
     assert "gently    in small chunks, because others write to the same records" in status_text(status)
 
-    # Eight users in 0.6 s are less than one in the tenth of half a second.
+    set_back(postgres, chunks, "claimed_at", collisions=1)  # as if it had taken an hour
     dispatch.fill(postgres, SETTINGS, broker)
     assert ranges_of(postgres, job) == [(0, 7), (8, 15), (16, 16)]
 
@@ -98,11 +97,13 @@ def test_a_chunk_that_lost_twice_against_learners_locks_the_first_of_its_users_o
             heal(postgres)
 
     assert ChunkRunner(postgres, "worker", SETTINGS, sleep=sleep).run(broker.messages[0])
-    assert ranges_of(postgres, job) == [(0, 7), (8, 39)]
-    assert [(chunk["state"], chunk["collisions"]) for chunk in chunks_of(postgres, job)] == [
-        ("done", 2),
-        ("dispatched", 0),
-    ]
+    assert ranges_of(postgres, job) == [(0, 7), (8, 15), (16, 23), (24, 31), (32, 39)]
+    first, *others = chunks_of(postgres, job)
+    assert (first["state"], first["collisions"]) == ("done", 2)
+    assert {(chunk["state"], chunk["published_at"]) for chunk in others} == {("dispatched", None)}
+    more = Broker()
+    assert dispatch.fill(postgres, SETTINGS, more) == SETTINGS.window, "no more messages than places"
+    assert all(ChunkRunner(postgres, "worker", SETTINGS).run(chunk) for chunk in more.messages)
     work(postgres, SETTINGS)
     assert job_of(postgres, job).state is JobState.SUCCEEDED
     assert {line.outcome for line in Administration(postgres, "root").report(job)} == {Outcome.CHANGED}

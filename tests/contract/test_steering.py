@@ -13,7 +13,7 @@ from jobs.services import Administration
 from jobs.steering import Steering
 from jobs.store import chunk_rows
 from tests.installation import eventually
-from tests.interruptions import Holder, Sleeper, somebody_waits_for_a_lock
+from tests.interruptions import Holder, Sleeper, sessions_that_wait
 from tests.small import (
     ARCHIVED,
     AT_NORTH,
@@ -215,7 +215,7 @@ def test_a_claim_that_commits_while_its_job_is_cancelled_leaves_no_chunk_behind(
         running = pool.submit(runner(holder).run, second)
         holder.wait_until_inside()
         cancelling = pool.submit(steering(postgres).cancel, job)  # waits for the claimed row
-        eventually(lambda: somebody_waits_for_a_lock(postgres))
+        eventually(lambda: sessions_that_wait(postgres))
         holder.let_go.set()
         assert not running.result()
         cancelling.result()

@@ -200,6 +200,12 @@ def test_a_job_whose_rate_does_not_allow_it_yet_leaves_its_place_to_others() -> 
     assert jobs_of(fill_window(2, [waiting, candidate(2)], NOW)) == [2, 2]
 
 
+def test_a_chunk_that_waits_for_a_message_does_not_wait_for_its_job_s_rate_which_has_counted_it() -> None:
+    soon = NOW + timedelta(minutes=1)
+    job = candidate(1, max_rate=50, not_before=soon, unsent=1)
+    assert fill_window(2, [job], NOW) == [Allotment(job_id=1, size=0, next_dispatch_at=soon)]
+
+
 @given(
     free=st.integers(0, 30),
     jobs=st.lists(
@@ -208,6 +214,7 @@ def test_a_job_whose_rate_does_not_allow_it_yet_leaves_its_place_to_others() -> 
             priority=st.integers(0, 2),
             in_flight=st.integers(0, 20),
             remaining=st.integers(0, 500),
+            unsent=st.integers(0, 5),
             size=st.integers(1, 200),
         ),
         max_size=6,
@@ -219,16 +226,21 @@ def test_places_are_never_overfilled_nor_left_empty_and_nobody_is_passed_over(
     allotments = fill_window(free, [candidate(number, **job) for number, job in enumerate(jobs)], NOW)
     remaining = {number: job["remaining"] for number, job in enumerate(jobs)}
     in_flight = {number: job["in_flight"] for number, job in enumerate(jobs)}
+    unsent = {number: job["unsent"] for number, job in enumerate(jobs)}
     for allotment in allotments:
-        ready = [number for number in remaining if remaining[number] > 0]
+        ready = [number for number in remaining if remaining[number] > 0 or unsent[number] > 0]
         best = max(jobs[number]["priority"] for number in ready)
         fair = min(in_flight[number] for number in ready if jobs[number]["priority"] == best)
         assert jobs[allotment.job_id]["priority"] == best
         assert in_flight[allotment.job_id] == fair
-        assert allotment.size == min(jobs[allotment.job_id]["size"], remaining[allotment.job_id])
+        if unsent[allotment.job_id]:
+            assert allotment.size == 0, "what was dispatched before goes first"
+            unsent[allotment.job_id] -= 1
+        else:
+            assert allotment.size == min(jobs[allotment.job_id]["size"], remaining[allotment.job_id])
         remaining[allotment.job_id] -= allotment.size
         in_flight[allotment.job_id] += 1
-    assert len(allotments) == free or not any(remaining.values())
+    assert len(allotments) == free or not any((*remaining.values(), *unsent.values()))
 
 
 # The rate of a job.
