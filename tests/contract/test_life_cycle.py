@@ -334,8 +334,10 @@ class LifeCycle(RuleBasedStateMachine):
         return {line.user_id for line in report if line.outcome in ("changed", "unchanged")}
 
     def _in_flight(self) -> int:
+        """Count the chunks of runnable jobs that have a worker or a message."""
         runnable = [job["id"] for job in self._rows("jobs") if job["state"] in RUNNABLE]
-        return len([c for c in chunks_of(self.database) if c["job_id"] in runnable and c["state"] != "done"])
+        of_jobs = [c for c in chunks_of(self.database) if c["job_id"] in runnable]
+        return sum(c["state"] == "claimed" or (c["state"] == "dispatched" and bool(c["published_at"])) for c in of_jobs)
 
     def _take(self, number: int) -> int:
         return self.broker.messages.pop(number % len(self.broker.messages))
