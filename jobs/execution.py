@@ -23,7 +23,7 @@ from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import may_be_due, settle
-from jobs.store import chunk_rows, job_rows
+from jobs.store import chunk_rows, job_rows, strain_rows
 from jobs.store.chunk_rows import Claim, Owner
 
 log = structlog.get_logger()
@@ -133,8 +133,9 @@ class ChunkRunner:
                 users = job_rows.load_targets(connection, claim.job_id, claim.first_ordinal, claim.last_ordinal)
                 if locks_first:
                     engine.lock(connection, users)
-                changed, failed = reset_users(connection, engine, claim.job_id, users)
-                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed, conflicts):
+                changed, failed, waiting = reset_users(connection, engine, claim.job_id, users)
+                collisions = conflicts + waiting
+                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed, collisions):
                     raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
         if done:
             self._settle(claim, count_failures=bool(failed))
@@ -193,25 +194,26 @@ def _settle_job(connection: Connection, job_id: int) -> None:
 
 def reset_users(
     connection: Connection, engine: ResetEngine, job_id: int, users: list[int]
-) -> tuple[UserRows, dict[int, str]]:
+) -> tuple[UserRows, dict[int, str], int]:
     """Reset users within the caller's transaction; find and leave out those whose own data make it fail.
 
     Returns:
-        the rows of each changed user, and for each user that failed the database's reason.
+        the rows of each changed user, for each user that failed the database's reason, and how many sessions of
+        others wait for what was changed.
 
     """
     try:
         with connection.begin_nested():
-            return engine.apply(connection, job_id, users), {}
+            return engine.apply(connection, job_id, users), {}, strain_rows.count_others_who_wait(connection)
     except DBAPIError as error:
         if isinstance(error, OperationalError):  # the database's trouble, not that of a user's data
             raise
         if len(users) == 1:
-            return {}, {users[0]: first_line(error)}
+            return {}, {users[0]: first_line(error)}, 0
     middle = len(users) // 2
-    changed, failed = reset_users(connection, engine, job_id, users[:middle])
-    more_changed, more_failed = reset_users(connection, engine, job_id, users[middle:])
-    return changed | more_changed, failed | more_failed
+    changed, failed, waiting = reset_users(connection, engine, job_id, users[:middle])
+    more_changed, more_failed, more_waiting = reset_users(connection, engine, job_id, users[middle:])
+    return changed | more_changed, failed | more_failed, max(waiting, more_waiting)
 
 
 def _jitter(times: int) -> float:

@@ -15,7 +15,6 @@ from jobs.database import read_now
 from jobs.model import ChunkState, JobState, Rows
 from jobs.schema import UtcDateTime
 from jobs.store.outcome_rows import encode_outcomes
-from jobs.store.strain_rows import others_who_wait
 from jobs.store.tables import chunks, jobs
 
 _RUNNABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
@@ -186,12 +185,12 @@ def finish_if_fence_holds(
     users: list[int],
     changed: Mapping[int, Rows],
     failed: Mapping[int, str],
-    conflicts: int = 0,
+    collisions: int = 0,
 ) -> bool:
     """Mark a chunk done, with its counts and the outcome of every user, in the transaction of the reset itself.
 
     Not from its job's closing on; what was done must be rolled back then. Noted with it is how often others were in
-    its way, by `conflicts`, and it in theirs, by how many wait for it now.
+    its way, and it in theirs.
     """
     now, total = read_now(connection), sum(changed.values(), Rows())
     statement = (
@@ -206,7 +205,7 @@ def finish_if_fence_holds(
             attempts_erased=total.attempts_erased,
             chapters_reset=total.chapters_reset,
             courses_reset=total.courses_reset,
-            collisions=others_who_wait(connection.dialect.name) + conflicts,
+            collisions=collisions,
             outcomes=encode_outcomes(users, changed, failed),
         )
     )

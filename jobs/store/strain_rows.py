@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Integer, insert, literal, literal_column, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from jobs.database import read_now
 from jobs.model import ChunkState
@@ -22,11 +22,14 @@ _LOCK_WAITS = """
     AND a.application_name <> current_setting('application_name')
     AND waitstart <= clock_timestamp() - interval '0.5 seconds'
 """
-_WAIT_FOR_US = """(
+# Within a savepoint they wait for its own transaction id, which is not the one of the whole.
+_WAIT_FOR_US = """
     SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity AS a USING (pid)
-    WHERE NOT granted AND locktype = 'transactionid' AND transactionid = pg_current_xact_id()::xid
+    WHERE NOT granted AND transactionid IN (
+        SELECT transactionid FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND locktype = 'transactionid'
+    )
     AND a.application_name <> current_setting('application_name')
-)"""
+"""
 _ACTIVE_SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE state = 'active' AND backend_type = 'client backend' AND datname = current_database()
@@ -48,9 +51,15 @@ def read_load(connection: Connection) -> Reading:
     )
 
 
-def others_who_wait(dialect: str) -> ColumnElement[int]:
-    """Count the sessions of others that wait for this transaction's end; SQLite cannot tell."""
-    return literal_column(_WAIT_FOR_US, Integer) if dialect == "postgresql" else literal(0)
+def count_others_who_wait(connection: Connection) -> int:
+    """Count the sessions of others that wait for this transaction's end; SQLite cannot tell.
+
+    To be asked before a savepoint is released: that wakes them, and they wait again only when they get to it.
+    """
+    if connection.dialect.name != "postgresql":
+        return 0
+    count: int = connection.execute(text(_WAIT_FOR_US)).scalar_one()
+    return count
 
 
 def read_pace(connection: Connection) -> Pace:

@@ -14,7 +14,7 @@ _reset = execution.reset_users
 
 def reset_or_die(
     connection: Connection, engine: ResetEngine, job_id: int, users: list[int]
-) -> tuple[UserRows, dict[int, str]]:
+) -> tuple[UserRows, dict[int, str], int]:
     """Reset users, unless the deadly one is among them."""
     if _DEADLY in users:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -68,7 +68,7 @@ MUTATIONS = (
         name="the checkpoint has a transaction of its own",
         path="jobs/execution.py",
         text="""
-                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed, conflicts):
+                if not chunk_rows.finish_if_fence_holds(connection, claim, users, changed, failed, collisions):
                     raise Closed(f"chunk {claim.chunk_id} was not done when its job's window closed")
         if done:
 """,
