@@ -43,8 +43,9 @@ def next_size(
     users, seconds = sum(users for users, _ in done), sum(seconds for _, seconds in done)
     wanted = users / max(seconds, 1e-6) * limits.seconds
     bounded = min(max(wanted, before / _LARGEST_STEP), before * _LARGEST_STEP)
-    size = max(1, min(round(bounded), limits.largest))
-    return min(size, max(1, round(wanted * _GENTLE_SHARE), round(limits.start * _GENTLE_SHARE))) if gently else size
+    if gently:
+        bounded = min(bounded, max(wanted, limits.start) * _GENTLE_SHARE)
+    return max(1, min(round(bounded), limits.largest))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ class _IdArrayDumper(Dumper):
         return obj.text
 
 
-def teach_id_arrays(connection: Connection[Any], _record: object = None) -> None:
+def teach_id_arrays(connection: Connection[Any], _record: object) -> None:
     """Let a new connection of psycopg take them as parameters."""
     connection.adapters.register_dumper(IdArray, _IdArrayDumper)
 

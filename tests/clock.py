@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, literal
 
 import jobs.database
 from jobs.schema import UtcDateTime
-from jobs.store import job_rows, outcome_rows, schedule_rows
+from jobs.store import chunk_rows, job_rows, outcome_rows, schedule_rows
 
 
 class Clock:
@@ -30,6 +30,6 @@ class Clock:
 def stop_clock(monkeypatch: pytest.MonkeyPatch, now: datetime) -> Clock:
     """Let the clock of every database of this process show `now` until it is moved."""
     clock = Clock(now)
-    for module in (jobs.database, job_rows, outcome_rows, schedule_rows):
+    for module in (jobs.database, chunk_rows, job_rows, outcome_rows, schedule_rows):
         monkeypatch.setattr(module, "database_now", clock)
     return clock

@@ -15,7 +15,8 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from tests.model import Counts, Selection, System, chosen_content, reset_in_progress, reset_training
+from tests.model import Counts, Selection, chosen_content, reset_in_progress, reset_training
+from tests.plainsystem import System
 
 LOCATIONS = (1, 2)
 USERS = (11, 12, 13, 2**40 + 14)

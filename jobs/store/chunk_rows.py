@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, literal, or_, select, update
 
-from jobs.database import read_now
+from jobs.database import database_now, read_now
 from jobs.model import ChunkState, JobState, Rows
 from jobs.schema import UtcDateTime
 from jobs.store.outcome_rows import encode_outcomes
@@ -48,7 +48,6 @@ class Claim:
 
 def insert_chunk(connection: Connection, job_id: int, first: int, last: int) -> int:
     """Dispatch a chunk, which waits for a place of the window; give its id."""
-    now = read_now(connection)
     statement = (
         insert(chunks)
         .values(
@@ -56,7 +55,7 @@ def insert_chunk(connection: Connection, job_id: int, first: int, last: int) -> 
             first_ordinal=first,
             last_ordinal=last,
             state=ChunkState.DISPATCHED.value,
-            created_at=now,
+            created_at=database_now(connection.dialect.name),
         )
         .returning(chunks.c.id)
     )
@@ -175,7 +174,7 @@ def keep_first(connection: Connection, claim: Claim, most: int) -> Claim:
     values = {"last_ordinal": last, "claimed_at": read_now(connection)}  # the time before was spent on all of them
     connection.execute(update(chunks).where(_held(claim)).values(values))
     for begin in others:
-        insert_rest(connection, claim.job_id, begin, min(begin + most - 1, claim.last_ordinal))
+        insert_chunk(connection, claim.job_id, begin, min(begin + most - 1, claim.last_ordinal))
     return replace(claim, last_ordinal=last)
 
 

@@ -19,15 +19,8 @@ from typing import Any
 import psutil
 
 from tests.installation import eventually
-from tests.model import (
-    Counts,
-    Selection,
-    System,
-    chosen_content,
-    chosen_users,
-    reset_in_progress,
-    reset_training,
-)
+from tests.model import Counts, Selection, chosen_content, chosen_users, reset_in_progress, reset_training
+from tests.plainsystem import System
 
 RECORDS = Path(__file__).parents[2].parent / "shared" / "data" / "oulad"
 LEARNERS = 28_785

@@ -25,7 +25,8 @@ from tests.acceptance.oulad import (
     everything_of_everybody,
     first_difference,
 )
-from tests.model import FORMAT, RECORD_TABLES, Counts, System, read_table
+from tests.model import Counts
+from tests.plainsystem import FORMAT, RECORD_TABLES, System, read_table
 from tests.servers import create_database, drop_database
 
 Texts = dict[str, str]

@@ -10,6 +10,7 @@ from jobs.database import Database
 from jobs.dispatch import PublishFailed
 from jobs.execution import ChunkRunner
 from jobs.settings import Settings
+from jobs.store import chunk_rows
 from tests.small import Broker, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_job, submit, work
 
 
@@ -95,6 +96,19 @@ def test_a_small_job_behind_a_huge_one_gets_the_next_place(database: Database, f
     ChunkRunner(database, "worker", settings).run(broker.take()[0])
     assert fill(database, settings, broker) == 1
     assert jobs_of(database, broker.messages) == [small]
+
+
+def test_chunks_that_wait_for_a_message_again_share_the_window_with_a_job_that_came_later(database: Database) -> None:
+    crowd = fill_crowd(database, 40)
+    large = submit(database, of_users(crowd), chunk_size=1)
+    broker = Broker()
+    dispatch.fill(database, Settings(window=8), broker)
+    with database.write() as connection:
+        chunk_rows.mark_unpublished(connection, broker.take())
+    small = submit(database, of_users(crowd[:1]))
+    assert dispatch.fill(database, Settings(window=3), broker) == 3
+    assert jobs_of(database, broker.messages) == [large, small, large]
+    assert len(ranges_of(database, large)) == 8, "no new one while others wait"
 
 
 def test_after_a_chunk_the_window_is_filled_when_less_than_half_of_it_waits(database: Database) -> None:

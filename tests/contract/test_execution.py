@@ -1,6 +1,6 @@
 """Running chunks on both databases: exactly once whatever comes twice, and one user's bad data is that user's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -297,13 +297,6 @@ def test_a_job_all_of_whose_users_fail_has_failed(database: Database) -> None:
     assert (ended.state, ended.state_reason) == (JobState.FAILED, "5 of 5 users failed")
     assert totals(database, job).rows == Rows()
     assert dump(database)["course_progress"] == records
-
-
-@pytest.fixture
-def postgres(postgres_database_url: str) -> Iterator[Database]:
-    database = Database(postgres_database_url)
-    yield database
-    database.close()
 
 
 def test_a_chunk_that_conflicts_again_and_again_is_handed_back_and_fails_nobody(postgres: Database) -> None:

@@ -19,7 +19,7 @@ from jobs.scope import ContentSelection, ResetRequest, UserSelection
 from jobs.services import Administration
 from jobs.timing import Cron
 from tests.clock import stop_clock
-from tests.model import FORMAT, System
+from tests.plainsystem import FORMAT, System
 from tests.schedules import EVERYBODY, add, fire, runs_of, scheduling
 from tests.small import fill_small_system, work
 from tests.systems import CHAPTERS, COURSES, systems

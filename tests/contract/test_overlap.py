@@ -45,13 +45,6 @@ SETTINGS = Settings(window=100)
 DEADLOCK = "40P01"
 
 
-@pytest.fixture
-def postgres(postgres_database_url: str) -> Iterator[Database]:
-    database = Database(postgres_database_url)
-    yield database
-    database.close()
-
-
 def dispatched(database: Database) -> list[int]:
     broker = Broker()
     dispatch.fill(database, SETTINGS, broker)

@@ -20,7 +20,8 @@ from jobs.records.content import resolve_content
 from jobs.records.engine import ResetEngine
 from jobs.records.tables import ARCHIVE, RECORD_FORMAT
 from jobs.scope import ContentSelection
-from tests.model import KEYS, RECORD_TABLES, Counts, Row, Selection, System, chosen_content
+from tests.model import Counts, Selection, chosen_content
+from tests.plainsystem import KEYS, RECORD_TABLES, Row, System
 from tests.servers import create_database, drop_database
 from tests.systems import Request, systems_with_requests
 

@@ -1,10 +1,8 @@
 """Chunks are small while learners wait for them, and as large as ever when nobody did for a while."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
-import pytest
 
 from jobs import dispatch
 from jobs.database import Database
@@ -19,13 +17,6 @@ from tests.interruptions import gate, heal, poison, sessions_that_wait
 from tests.small import Broker, archived, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_back, submit, work
 
 SETTINGS = Settings(window=2, chunk_size_start=8)
-
-
-@pytest.fixture
-def postgres(postgres_database_url: str) -> Iterator[Database]:
-    database = Database(postgres_database_url)
-    yield database
-    database.close()
 
 
 def be_in_a_learner_s_way(database: Database, url: str, crowd: list[int]) -> Broker:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from jobs.database import Database
 from jobs.records.generate import generate_records
-from tests.model import FORMAT, KEYS
+from tests.plainsystem import FORMAT, KEYS
 
 LEARNERS = 1200
 LOCATION = 1

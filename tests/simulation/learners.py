@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from jobs.database import Database
 from jobs.records import tables
-from tests.model import FORMAT
+from tests.plainsystem import FORMAT
 from tests.small import fill_crowd
 
 RECORDS = Path(__file__).parents[2].parent / "shared" / "data" / "oulad"

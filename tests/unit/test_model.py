@@ -1,22 +1,11 @@
 """The plain model against examples worked by hand, so that it can be trusted as a measure of the engine."""
 
-import gzip
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.model import (
-    FORMAT,
-    Counts,
-    Selection,
-    System,
-    chosen_content,
-    chosen_users,
-    reset_in_progress,
-    reset_training,
-)
+from tests.model import Counts, reset_in_progress, reset_training
+from tests.plainsystem import System
 
 LEARNER, OTHER = 11, 12
 DAY = datetime(2024, 3, 1, tzinfo=UTC)
@@ -400,86 +389,3 @@ def test_idle_since_holds_for_parents_too() -> None:
     counts = reset_in_progress(system, [LEARNER], set(), {1}, idle_since=DAY)
     assert counts == {LEARNER: Counts(chapters_reset=1, courses_reset=1)}
     assert _courses(system) == {101: "not_started", 102: "in_progress", 103: "in_progress"}
-
-
-# What is chosen
-
-
-def _catalogue() -> System:
-    system = _system(c101=(1, 2), c102=(2, 3))
-    system.add("locations", id=2, name="There")
-    system.add("users", id=20, login="boss", name="N", location_id=2, access="admin")
-    system.add("categories", id=6, name="Other")
-    system.add("courses", id=103, category_id=6, name="Empty")
-    system.add("chapters", id=9, name="Alone")
-    for role in (7, 8):
-        system.add("content_roles", id=role, name="Role")
-    system.add("content_role_courses", content_role_id=7, course_id=102)
-    system.add("content_role_chapters", content_role_id=7, chapter_id=1)
-    system.add("content_role_chapters", content_role_id=8, chapter_id=9)
-    for user, role in ((11, 7), (11, 8), (12, 8), (20, 7)):
-        system.add("user_content_roles", user_id=user, content_role_id=role)
-    return system
-
-
-@pytest.mark.parametrize(
-    ("selection", "courses", "chapters"),
-    [
-        ({"courses": (101,), "chapters": (3,)}, {101}, {3}),
-        ({"categories": (5,)}, {101, 102}, set()),
-        ({"categories": (5, 6)}, {101, 102, 103}, set()),
-        ({"content_roles": (7,)}, {102}, {1}),
-        ({"content_roles": (7, 8), "courses": (103,)}, {102, 103}, {1, 9}),
-        ({"all_content": True}, {101, 102, 103}, {1, 2, 3, 9}),
-        ({"all_chapters": True}, set(), {1, 2, 3, 9}),
-    ],
-)
-def test_content_is_chosen_by_id_category_role_or_wholly(
-    selection: dict[str, Any], courses: set[int], chapters: set[int]
-) -> None:
-    assert chosen_content(_catalogue(), Selection(**selection)) == (courses, chapters)
-
-
-@pytest.mark.parametrize(
-    ("options", "users"),
-    [
-        ({"users": (12, "u11")}, [11, 12]),
-        ({"all_users": True}, [11, 12, 20]),
-        ({"all_users": True, "location": 2}, [20]),
-        ({"all_users": True, "location": 1, "excluded": ("u11",)}, [12]),
-        ({"content_roles": (7,)}, [11, 20]),
-        ({"content_roles": (7,), "location": 1}, [11]),
-        ({"content_roles": (7, 8), "location": 1, "excluded": (12,)}, [11]),
-        ({"content_roles": (7,), "users": (12,)}, [12]),
-    ],
-)
-def test_users_are_chosen_by_name_place_or_role_less_the_excluded(options: dict[str, Any], users: list[int]) -> None:
-    assert chosen_users(_catalogue(), **options) == users
-
-
-# The record format
-
-
-def test_a_system_is_written_canonically_and_read_back(tmp_path: Path) -> None:
-    system = System()
-    system.add("locations", id=2, name='Bath, "Spa"')
-    system.add("locations", id=1, name="Århus")
-    system.add("users", id=1, login="root", name="N", location_id=1, access="super_user")
-    system.add("chapters", id=4, name="C")
-    started = datetime(2024, 3, 1, 9, 0, 0, 120000, tzinfo=UTC)
-    system.add("attempts", id=10, user_id=1, chapter_id=4, started_at=started, score=60.0, passed=True)
-    system.add("attempts", id=9, user_id=1, chapter_id=4, started_at=DAY, finished_at=DAY, passed=False)
-    assert system.text("locations") == 'id,name\n1,Århus\n2,"Bath, ""Spa"""\n'
-    assert system.text("attempts") == (
-        "id,user_id,chapter_id,started_at,finished_at,score,passed\n"
-        "9,1,4,2024-03-01T00:00:00Z,2024-03-01T00:00:00Z,,false\n"
-        "10,1,4,2024-03-01T09:00:00.120000Z,,60,true\n"
-    )
-    assert system.text("courses") == "id,category_id,name\n"
-
-    system.save(tmp_path)
-    (tmp_path / "users.csv.gz").write_bytes(gzip.compress((tmp_path / "users.csv").read_bytes()))
-    (tmp_path / "users.csv").unlink()
-    read = System.load(tmp_path)
-    assert all(read.rows(table) == system.rows(table) for table in FORMAT)
-    assert read.of_user("attempts", 1)[10]["score"] == 60.0
