@@ -19,7 +19,7 @@ from tests.small import chunks_of
 
 def test_a_broker_restarted_three_times_and_then_again_leaves_no_worker_idle(scene: Scene, recovery: Recovery) -> None:
     workers = scene.start_workers(2)
-    job = scene.submit(max_rate=60)
+    job = scene.submit(max_rate=30, chunk_size=5)  # enough for everybody after the last restart, too
     began = time.monotonic()
     for _ in range(3):
         scene.wait_for_progress(job)
@@ -30,9 +30,9 @@ def test_a_broker_restarted_three_times_and_then_again_leaves_no_worker_idle(sce
     scene.broker.restart()
     began = time.monotonic()
     known = {chunk["id"] for chunk in chunks_of(scene.database)}
-    scene.hurry(job)
     eventually(lambda: len(owners(scene, known)) == len(workers), 10, scene.tell)
     recovery("broker restarted, all workers at work", time.monotonic() - began)
+    scene.hurry(job)
     scene.wait_for_end(job)
     # What a worker had taken when its connection broke stays unacknowledged until the visibility timeout.
     scene.assert_exactly_once(job, duplicates=4 * len(workers))
