@@ -22,6 +22,7 @@ from jobs.records.generate import generate_records
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.services import Administration, JobStatus
 from tests.small import Row, chunks_of, dump, ranges_of
+from worker.configuration import SILENT
 
 SHORT_TIMES = {
     "LEASE_SECONDS": "2",
@@ -161,7 +162,7 @@ class Installation:
     def start_celery(self, concurrency: int = 2) -> Worker:
         """Start a worker as operators of Celery do."""
         return self._start(
-            *("-m", "celery", "-A", "worker.app", "worker", "--without-gossip", "--without-mingle"),
+            *("-m", "celery", "-A", "worker.app", "worker", *SILENT),
             *("--loglevel", "INFO", "--concurrency", f"{concurrency}"),
         )
 

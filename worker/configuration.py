@@ -6,6 +6,8 @@ from jobs.settings import Settings
 from worker.embedded import embedded_address
 
 QUEUE = "training-reset"
+SILENT = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+"""Words of `celery worker` for workers that say nothing to each other: whether one lives is read from the database."""
 
 
 def broker_url(settings: Settings) -> str:

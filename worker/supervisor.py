@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from jobs.errors import BrokerUnavailable, TrainingResetError
 from jobs.settings import Settings
 from worker import guard
+from worker.configuration import SILENT
 from worker.embedded import EmbeddedBroker
 from worker.offspring import kill_session
 
@@ -81,7 +82,8 @@ def worker_command(
     """Give the command line of a Celery worker as this system wants it."""
     return [
         *(sys.executable, "-P", "-m", "worker", "-A", application, "worker"),
-        *("--without-gossip", "--without-mingle", "--hostname", f"training-reset-{os.getpid()}@%h"),
+        *SILENT,
+        *("--hostname", f"training-reset-{os.getpid()}@%h"),
         *("--concurrency", str(concurrency), "--loglevel", log_level),
         *celery_arguments,
     ]

@@ -45,6 +45,7 @@ from tests.faults.processes import AtWork, CeleryWorker
 from tests.faults.settings import RECOVERY_SECONDS, REQUEST, ROOT, SHORT_SETTINGS, WINDOW
 from tests.installation import eventually
 from tests.small import Row, chunks_of
+from worker.configuration import SILENT
 
 
 def for_seconds(seconds: float) -> None:
@@ -97,7 +98,7 @@ class Scene:
 
         """
         return self._start(
-            *("-m", "celery", "-A", "worker.app", "worker", "--without-gossip", "--without-mingle"),
+            *("-m", "celery", "-A", "worker.app", "worker", *SILENT),
             *("--loglevel", "INFO", "--hostname", f"{len(self.workers)}@%h", "--concurrency", f"{concurrency}"),
             *arguments,
             concurrency=concurrency,

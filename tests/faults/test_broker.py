@@ -90,6 +90,7 @@ def test_a_broker_that_takes_no_acknowledgement_is_asked_for_the_next_message_al
     job = scene.submit()
     frozen = scene.freeze_outside(job, workers=1, LEASE_SECONDS=30, **LONG_LIMITS)
     scene.broker.freeze()
+    for_seconds(3)  # whatever the worker tells a broker by itself has waited for it meanwhile
     frozen.process.resume()
     eventually(lambda: "Couldn't ack" in frozen.worker.log(), 20, scene.tell)
     scene.broker.thaw()
