@@ -141,6 +141,14 @@ def database_now(dialect: str) -> ColumnElement[datetime]:
     return literal_column(text, UtcDateTime)
 
 
+def database_later(dialect: str, seconds: float) -> ColumnElement[datetime]:
+    """Give what the database's clock will show so many seconds from now, without asking for the time first."""
+    now = database_now(dialect)
+    if dialect == "postgresql":
+        return now.op("+", return_type=UtcDateTime())(func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+    return func.strftime("%Y-%m-%d %H:%M:%f000", now, f"{seconds:.3f} seconds", type_=UtcDateTime)
+
+
 def read_now(connection: Connection) -> datetime:
     """Read the database's clock."""
     now: datetime = connection.execute(select(database_now(connection.dialect.name))).scalar_one()

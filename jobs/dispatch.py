@@ -70,8 +70,8 @@ def refill(database: Database, settings: WindowSettings, publish: Publish) -> in
 
     """
     with database.read() as connection:
-        half_waits = 2 * chunk_rows.count_waiting(connection) >= settings.window
-        if half_waits and sum(_wants_place(job) for job in job_rows.find_unfinished(connection)) <= 1:
+        waiting, jobs_left = chunk_rows.count_waiting(connection)
+        if 2 * waiting >= settings.window and jobs_left <= 1:
             return 0
     return fill(database, settings, publish)
 

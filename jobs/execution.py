@@ -96,16 +96,13 @@ class ChunkRunner:
     def _claim(self, chunk_id: int) -> Claim | None:
         needed = seconds_needed(self._limits.chunk_seconds)
         with self._database.write() as connection:
-            urgent = chunk_rows.find_more_urgent(connection, chunk_id, needed)
-            if urgent is not None:  # it goes first, and the chunk of this message gets another one
-                chunk_rows.mark_unpublished(connection, [chunk_id])
-                chunk_id = urgent
             claim = chunk_rows.claim_if_dispatched(
                 connection, chunk_id, self._owner, self._limits.chunk_deadline_seconds, needed
             )
-            if claim is None:  # its job stands still, perhaps: once it goes on, the chunk needs a message again
+            if claim is None or claim.chunk_id != chunk_id:
+                # A more urgent one goes first, or its job stands still: the chunk of this message needs another one.
                 chunk_rows.mark_unpublished(connection, [chunk_id])
-            else:
+            if claim is not None and claim.begins_job:
                 job_rows.set_state_if_allowed(connection, claim.job_id, JobState.RUNNING, before=JobState.QUEUED)
         return claim
 

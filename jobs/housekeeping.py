@@ -110,7 +110,7 @@ class Housekeeper:
         """Have messages sent again that must be lost: as many as wait at the broker too few."""
         with self.database.read() as connection:
             overdue = chunk_rows.find_overdue_messages(connection, self.settings.dispatch_timeout_seconds)
-            waiting = chunk_rows.count_waiting(connection)
+            waiting, _ = chunk_rows.count_waiting(connection)
         missing = waiting - self.waiting() if overdue else 0
         if missing > 0:
             with self.database.write() as connection:

@@ -3,6 +3,7 @@
 Standard library only: these rules can be read and tested alone.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -126,6 +127,15 @@ class Rows:
             attempts_erased=self.attempts_erased + other.attempts_erased,
             chapters_reset=self.chapters_reset + other.chapters_reset,
             courses_reset=self.courses_reset + other.courses_reset,
+        )
+
+    @classmethod
+    def total(cls, rows: Collection[Self]) -> "Rows":
+        """Add up the rows of many."""
+        return Rows(
+            attempts_erased=sum(one.attempts_erased for one in rows),
+            chapters_reset=sum(one.chapters_reset for one in rows),
+            courses_reset=sum(one.courses_reset for one in rows),
         )
 
     def __bool__(self) -> bool:

@@ -4,7 +4,7 @@ Counting, archiving and changing choose their rows by one and the same condition
 were before: so a preview is exact, and what is erased is exactly what was archived.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +37,8 @@ from jobs.records.effects import ATTEMPTS, CHAPTER_PROGRESS, COURSE_PROGRESS, Ef
 from jobs.records.narrowing import Narrowed, narrow
 from jobs.records.tables import ARCHIVE
 from jobs.schema import UtcDateTime
+
+_COUNTERS = ("attempts_erased", "chapters_reset", "courses_reset")
 
 UserRows = dict[int, Rows]
 """The rows of each user who has any to erase or change."""
@@ -305,15 +307,24 @@ def _lock_statements(sets: IdSets) -> list[Select[int] | Update]:
 
 
 def _count(connection: Connection, statements: _Statements, parameters: dict[str, object]) -> dict[int, int]:
-    return {user: rows for user, rows in connection.execute(statements.count, parameters)}  # noqa: C416 - in half the time
+    return dict(connection.execute(statements.count, parameters).all())
 
 
 def _by_user(counted: list[tuple[_Statements, dict[int, int]]]) -> UserRows:
-    sums: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    for statements, users in counted:
-        sums[statements.counter].update(users)
-    everybody = set[int]().union(*sums.values())
-    return {user: Rows(**{counter: users[user] for counter, users in sums.items()}) for user in everybody}
+    attempts, chapters, courses = (_summed(counted, counter) for counter in _COUNTERS)
+    return {
+        user: Rows(
+            attempts_erased=attempts.get(user, 0),
+            chapters_reset=chapters.get(user, 0),
+            courses_reset=courses.get(user, 0),
+        )
+        for user in attempts.keys() | chapters.keys() | courses.keys()
+    }
+
+
+def _summed(counted: list[tuple[_Statements, dict[int, int]]], counter: str) -> dict[int, int]:
+    first, *others = [users for statements, users in counted if statements.counter == counter] or [{}]
+    return dict(sum(map(Counter, others), Counter(first))) if others else first
 
 
 def _require_equal(statements: _Statements, what: str, found: int, counted: int) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, case, delete, func, insert, or_, select, update
 
-from jobs.database import database_now, read_now
+from jobs.database import database_later, database_now, read_now
 from jobs.model import ChunkState, JobState, Rows
-from jobs.schema import UtcDateTime
 from jobs.store.outcome_rows import encode_outcomes
 from jobs.store.tables import chunks, jobs
 
@@ -30,7 +29,12 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A chunk in the hands of one worker."""
+    """A chunk in the hands of one worker.
+
+    Attributes:
+        begins_job: whether its job was waiting for it, its first.
+
+    """
 
     chunk_id: int
     job_id: int
@@ -39,6 +43,7 @@ class Claim:
     fence: int
     deadline: datetime
     retries: int = 0
+    begins_job: bool = False
 
     @property
     def users(self) -> int:
@@ -93,25 +98,6 @@ def find_overdue_messages(connection: Connection, timeout_seconds: float) -> lis
     return list(connection.execute(query).scalars())
 
 
-def find_more_urgent(connection: Connection, chunk_id: int, needed_seconds: float) -> int | None:
-    """Find a dispatched chunk, with so much time left, of a job with a higher priority than this chunk's job."""
-    own = select(jobs.c.priority).join(chunks, chunks.c.job_id == jobs.c.id).where(chunks.c.id == chunk_id)
-    query = (
-        select(chunks.c.id)
-        .join(jobs, jobs.c.id == chunks.c.job_id)
-        .where(
-            chunks.c.state == ChunkState.DISPATCHED.value,
-            jobs.c.id.in_(_open_until(read_now(connection) + timedelta(seconds=needed_seconds))),
-            jobs.c.priority > own.scalar_subquery(),
-        )
-        .order_by(jobs.c.priority.desc(), chunks.c.id)
-        .limit(1)
-        .with_for_update(of=chunks, skip_locked=True)
-    )
-    found: int | None = connection.execute(query).scalar_one_or_none()
-    return found
-
-
 def claim_if_dispatched(
     connection: Connection, chunk_id: int, owner: Owner, deadline_seconds: float, needed_seconds: float = 0
 ) -> Claim | None:
@@ -119,49 +105,72 @@ def claim_if_dispatched(
 
     Args:
         connection: in a writing transaction.
-        chunk_id: of the message.
+        chunk_id: of the message; a chunk that waits and whose job has a higher priority is claimed instead.
         owner: who runs it.
         deadline_seconds: how long the claim holds, unless its job closes sooner.
         needed_seconds: how much time must be left until that.
 
     """
-    now = read_now(connection)
-    deadline = literal(now + timedelta(seconds=deadline_seconds), UtcDateTime)
-    closing = select(jobs.c.closes_at).where(jobs.c.id == chunks.c.job_id).scalar_subquery()
+    dialect = connection.dialect.name
+    in_time = _open_until(database_later(dialect, needed_seconds))
+    deadline = database_later(dialect, deadline_seconds)
+    of_job = jobs.c.id == chunks.c.job_id
+    closing = select(jobs.c.closes_at).where(of_job).scalar_subquery()
+    waits_for_it = select(jobs.c.state == JobState.QUEUED.value).where(of_job).scalar_subquery()
     statement = (
         update(chunks)
         .where(
-            chunks.c.id == chunk_id,
+            chunks.c.id == func.coalesce(_more_urgent(chunk_id, in_time), chunk_id),
             chunks.c.state == ChunkState.DISPATCHED.value,
-            chunks.c.job_id.in_(_open_until(now + timedelta(seconds=needed_seconds))),
+            chunks.c.job_id.in_(in_time),
         )
         .values(
             state=ChunkState.CLAIMED.value,
             fence=chunks.c.fence + 1,
             worker_id=owner.worker_id,
             process_id=owner.process_id,
-            claimed_at=now,
+            claimed_at=database_now(dialect),
             deadline=case((closing < deadline, closing), else_=deadline),
         )
-        .returning(chunks)
+        .returning(chunks, waits_for_it.label("begins_job"))
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
         return None
     return Claim(
-        chunk_id=chunk_id,
+        chunk_id=row.id,
         job_id=row.job_id,
         first_ordinal=row.first_ordinal,
         last_ordinal=row.last_ordinal,
         fence=row.fence,
         deadline=row.deadline,
         retries=row.retries,
+        begins_job=row.begins_job,
+    )
+
+
+def _more_urgent(chunk_id: int, in_time: Select[int]) -> ScalarSelect[int]:
+    """Find a dispatched chunk of a job that is open and has a higher priority than this chunk's job."""
+    own = select(jobs.c.priority).join(chunks, chunks.c.job_id == jobs.c.id).where(chunks.c.id == chunk_id)
+    other = chunks.alias("other")
+    return (
+        select(other.c.id)
+        .join(jobs, jobs.c.id == other.c.job_id)
+        .where(
+            other.c.state == ChunkState.DISPATCHED.value,
+            jobs.c.id.in_(in_time),
+            jobs.c.priority > own.scalar_subquery(),
+        )
+        .order_by(jobs.c.priority.desc(), other.c.id)
+        .limit(1)
+        .with_for_update(of=other, skip_locked=True)
+        .scalar_subquery()
     )
 
 
 def lock_if_fence_holds(connection: Connection, claim: Claim) -> bool:
     """Lock the chunk's row for this transaction, if the claim still holds and the job may still run."""
-    may_run = chunks.c.job_id.in_(_open_until(read_now(connection)))
+    may_run = chunks.c.job_id.in_(_open_until(database_now(connection.dialect.name)))
     return connection.execute(update(chunks).where(_held(claim), may_run).values(fence=claim.fence)).rowcount == 1
 
 
@@ -191,7 +200,7 @@ def finish_if_fence_holds(
     Not from its job's closing on; what was done must be rolled back then. Noted with it is how often others were in
     its way, and it in theirs.
     """
-    now, total = read_now(connection), sum(changed.values(), Rows())
+    now, total = database_now(connection.dialect.name), Rows.total(changed.values())
     statement = (
         update(chunks)
         .where(_held(claim), chunks.c.job_id.not_in(_closed(now)))
@@ -264,12 +273,12 @@ def in_flight_by_job(connection: Connection) -> dict[int, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def count_waiting(connection: Connection) -> int:
-    """Count the chunks of runnable jobs that have a message and no worker."""
-    waiting = (chunks.c.published_at.is_not(None), *_dispatched_and_runnable())
-    query = select(func.count()).select_from(chunks).where(*waiting)
-    count: int = connection.execute(query).scalar_one()
-    return count
+def count_waiting(connection: Connection) -> tuple[int, int]:
+    """Count the chunks of runnable jobs that have a message and no worker, and the jobs that want places for more."""
+    waiting = select(func.count()).where(chunks.c.published_at.is_not(None), *_dispatched_and_runnable())
+    left = select(func.count()).where(jobs.c.state.in_(_RUNNABLE), jobs.c.next_ordinal < jobs.c.users_total)
+    counts = connection.execute(select(waiting.scalar_subquery(), left.scalar_subquery())).one()
+    return counts[0], counts[1]
 
 
 def any_unfinished(connection: Connection, job_id: int) -> bool:
@@ -284,19 +293,22 @@ def _dispatched_and_runnable() -> tuple[ColumnElement[bool], ...]:
 
 def is_closed(connection: Connection, job_id: int) -> bool:
     """Tell whether a job's closing has come."""
-    return connection.execute(_closed(read_now(connection)).where(jobs.c.id == job_id)).first() is not None
+    return (
+        connection.execute(_closed(database_now(connection.dialect.name)).where(jobs.c.id == job_id)).first()
+        is not None
+    )
 
 
 def _runnable() -> Select[int]:
     return select(jobs.c.id).where(jobs.c.state.in_(_RUNNABLE))
 
 
-def _open_until(moment: datetime) -> Select[int]:
+def _open_until(moment: ColumnElement[datetime]) -> Select[int]:
     """Find the runnable jobs that do not close until then."""
     return _runnable().where(or_(jobs.c.closes_at.is_(None), jobs.c.closes_at > moment))
 
 
-def _closed(now: datetime) -> Select[int]:
+def _closed(now: ColumnElement[datetime]) -> Select[int]:
     return select(jobs.c.id).where(jobs.c.closes_at <= now)
 
 

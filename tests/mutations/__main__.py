@@ -46,10 +46,10 @@ MUTATIONS = (
     Mutation(
         name="a chunk is claimed again and again",
         path="jobs/store/chunk_rows.py",
-        text="""            chunks.c.id == chunk_id,
-            chunks.c.state == ChunkState.DISPATCHED.value,
+        text="""            chunks.c.state == ChunkState.DISPATCHED.value,
+            chunks.c.job_id.in_(in_time),
 """,
-        instead="            chunks.c.id == chunk_id,\n",
+        instead="            chunks.c.job_id.in_(in_time),\n",
         tests=(f"{_CONTRACT}chunks_in_the_store.py::test_of_eight_who_claim_at_once_one_gets_the_chunk[sqlite]",),
     ),
     Mutation(
