@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 _LARGEST_STEP = 2.0
 _GENTLE_SHARE = 0.1
 _RATE_SLICE_SECONDS = 2.0
+_LONGEST_REST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,17 @@ def next_size(
     if gently:
         bounded = min(bounded, max(wanted, limits.start) * _GENTLE_SHARE)
     return max(1, min(round(bounded), limits.largest))
+
+
+def rest_seconds(took: float, share: float) -> float:
+    """Give how long a process rests after a chunk while others wait for chunks, in seconds, at most five.
+
+    Args:
+        took: the seconds of its chunk.
+        share: of its time in which it may work, above 0 and at most 1.
+
+    """
+    return min(took * (1 / share - 1), _LONGEST_REST_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from jobs.chunking import rest_seconds
 from jobs.database import Database, first_line, prepare_statements
 from jobs.errors import DatabaseUnavailable
 from jobs.frozen import engine_of
@@ -23,7 +24,7 @@ from jobs.holding import seconds_needed
 from jobs.model import JobState
 from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import may_be_due, settle
-from jobs.store import chunk_rows, job_rows, strain_rows
+from jobs.store import chunk_rows, job_rows, outcome_rows, strain_rows
 from jobs.store.chunk_rows import Claim, Owner
 
 log = structlog.get_logger()
@@ -47,6 +48,10 @@ class Limits(Protocol):
     @property
     def chunk_seconds(self) -> float:
         """The time that a chunk should take."""
+
+    @property
+    def gentle_share(self) -> float:
+        """Of its time a process works on a job while others who write are in its way."""
 
     @property
     def statement_timeout_seconds(self) -> float:
@@ -83,6 +88,7 @@ class ChunkRunner:
         if claim is None:
             log.info("chunk not claimed", chunk=chunk_id)
             return False
+        began = time.monotonic()
         try:
             done = self._run_until_stable(claim)
         except Exception as error:
@@ -91,6 +97,8 @@ class ChunkRunner:
             self._hand_back(claim, error)
             return False
         log.info("chunk done" if done else "chunk fenced off", job=claim.job_id, chunk=chunk_id)
+        if done and self._is_in_the_way(claim.job_id):
+            self._sleep(rest_seconds(time.monotonic() - began, self._limits.gentle_share))
         return done
 
     def _claim(self, chunk_id: int) -> Claim | None:
@@ -146,6 +154,14 @@ class ChunkRunner:
         if job is not None and (count_failures or may_be_due(job)):
             with self._database.write() as connection:
                 _settle_job(connection, claim.job_id)
+
+    def _is_in_the_way(self, job_id: int) -> bool:
+        """Tell whether others who write were in a job's way lately, which is neither urgent nor of a fixed pace."""
+        with self._database.read() as connection:
+            if not outcome_rows.any_recent_collision(connection, job_id):
+                return False
+            job = job_rows.find_job(connection, job_id)
+            return job is not None and not job.urgent and job.chunk_size is None
 
     def _release(self, claim: Claim) -> None:
         """Hand a chunk back that may not run, so that nothing waits for it."""

@@ -126,7 +126,8 @@ def result_text(status: JobStatus) -> str:
     lines += [f"  window    {window}" for window in job.windows]
     lines += ["  urgent    yes"] if job.urgent else []
     gentle = totals.recent_collisions and not job.state.ended and job.chunk_size is None
-    lines += ["  gently    in small chunks, because others write to the same records"] if gentle else []
+    how = "in small chunks" if job.urgent else "in small chunks with rests"
+    lines += [f"  gently    {how}, because others write to the same records"] if gentle else []
     lines += [f"  rate      at most {job.max_rate:g} users a second"] if job.max_rate else []
     lines += [f"  started   {utc_text(job.started_at)}"] if job.started_at else []
     lines += [f"  finished  {utc_text(job.finished_at)}"] if job.finished_at else []

@@ -1,8 +1,10 @@
 """Chunks are small while learners wait for them, and as large as ever when nobody did for a while."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 
 from jobs import dispatch
 from jobs.database import Database
@@ -16,7 +18,7 @@ from tests.installation import eventually
 from tests.interruptions import gate, heal, poison, sessions_that_wait
 from tests.small import Broker, archived, chunks_of, fill_crowd, job_of, of_users, ranges_of, set_back, submit, work
 
-SETTINGS = Settings(window=2, chunk_size_start=8)
+SETTINGS = Settings(window=2, chunk_size_start=8, gentle_share=1)
 
 
 def be_in_a_learner_s_way(database: Database, url: str, crowd: list[int]) -> Broker:
@@ -48,7 +50,7 @@ def test_while_learners_wait_for_chunks_the_next_ones_are_small(postgres: Databa
     broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
     assert [chunk["collisions"] for chunk in chunks_of(postgres, job)] == [1, 0]
     status = Administration(postgres, "root").status(job)
-    assert "gently    in small chunks, because others write to the same records" in status_text(status)
+    assert "gently    in small chunks with rests, because others write to the same records" in status_text(status)
 
     set_back(postgres, chunks, "claimed_at", collisions=1)  # as if it had taken an hour
     dispatch.fill(postgres, SETTINGS, broker)
@@ -58,6 +60,28 @@ def test_while_learners_wait_for_chunks_the_next_ones_are_small(postgres: Databa
     work(postgres, SETTINGS)
     assert job_of(postgres, job).state is JobState.SUCCEEDED
     assert {line.outcome for line in Administration(postgres, "root").report(job)} == {Outcome.CHANGED}
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_while_learners_wait_for_chunks_a_process_rests_after_each_unless_the_job_is_urgent(
+    postgres: Database, postgres_database_url: str, *, urgent: bool
+) -> None:
+    crowd = fill_crowd(postgres, 40)
+    job = submit(postgres, of_users(crowd), urgent=urgent)
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    rests: list[float] = []
+    runner = ChunkRunner(postgres, "worker", Settings(gentle_share=0.05), sleep=rests.append)
+    began = time.monotonic()
+    assert runner.run(broker.messages.pop(0))
+    assert len(rests) == (0 if urgent else 1)
+    assert all(0 < rest <= 19 * (time.monotonic() - began) for rest in rests), "nineteen parts of rest for one of work"
+
+    set_back(postgres, chunks, "done_at", collisions=1)
+    rests.clear()
+    dispatch.fill(postgres, SETTINGS, broker)
+    assert runner.run(broker.messages.pop(0))
+    assert rests == [], "nobody was in the way for half a minute"
+    assert job_of(postgres, job).state is JobState.RUNNING
 
 
 def test_once_nobody_waited_for_half_a_minute_chunks_are_as_large_as_before(

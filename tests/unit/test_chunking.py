@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size
+from jobs.chunking import Allotment, Candidate, Limits, fill_window, next_size, rest_seconds
 
 LIMITS = Limits(start=200, largest=5000, seconds=0.5)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -169,6 +169,15 @@ def test_a_gentle_chunk_is_never_larger_than_another(recent: list[tuple[int, flo
 
 
 # The places of the window.
+
+
+@pytest.mark.parametrize(
+    ("took", "share", "rest"), [(0.1, 0.05, 1.9), (0.3, 0.5, 0.3), (0.4, 1, 0), (0.5, 0.05, 5), (40, 0.05, 5)]
+)
+def test_a_process_works_for_its_share_of_the_time_and_rests_for_the_others_but_never_for_longer_than_five_seconds(
+    took: float, share: float, rest: float
+) -> None:
+    assert rest_seconds(took, share) == pytest.approx(rest)
 
 
 def test_nobody_gets_a_place_when_none_is_free() -> None:
