@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     chunk_size_start: int = Field(default=500, ge=1)
     chunk_size_max: int = Field(default=10_000, ge=1)
     chunk_seconds: float = Field(default=0.5, gt=0)
-    gentle_share: float = Field(default=0.05, gt=0, le=1)
+    gentle_share: float = Field(default=0.02, gt=0, le=1)
 
     lease_seconds: float = Field(default=30, gt=0)
     heartbeat_seconds: float = Field(default=5, gt=0)
