@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _CONFLICTS_BEFORE_LOCKING = 2
 _MOST_CONFLICTS = 8
 _MOST_RETRIES_OF_ONE_USER = 5
+_LOOKS_WHILE_RESTING_SECONDS = 0.25
 
 
 class Limits(Protocol):
@@ -80,6 +81,7 @@ class ChunkRunner:
         self._sleep = sleep
         self._owner = Owner(worker_id=worker_id, process_id=os.getpid())
         self._limits = limits
+        self._latest: tuple[int, float] | None = None
         self._engine_of = lru_cache(maxsize=32)(self._load_engine)
 
     def run(self, chunk_id: int) -> bool:
@@ -97,9 +99,22 @@ class ChunkRunner:
             self._hand_back(claim, error)
             return False
         log.info("chunk done" if done else "chunk fenced off", job=claim.job_id, chunk=chunk_id)
-        if done and self._is_in_the_way(claim.job_id):
-            self._sleep(rest_seconds(time.monotonic() - began, self._limits.gentle_share))
+        self._latest = (claim.job_id, time.monotonic() - began) if done else None
         return done
+
+    def rest(self) -> None:
+        """Rest after the latest chunk if learners were in its job's way, until a chunk of an urgent job waits.
+
+        That may be the job of a learner who waits for it.
+        """
+        if self._latest is None:
+            return
+        job_id, took = self._latest
+        self._latest = None
+        if self._is_in_the_way(job_id):
+            until = time.monotonic() + rest_seconds(took, self._limits.gentle_share)
+            while (left := until - time.monotonic()) > 0 and not self._urgent_waits():
+                self._sleep(min(left, _LOOKS_WHILE_RESTING_SECONDS))
 
     def _claim(self, chunk_id: int) -> Claim | None:
         needed = seconds_needed(self._limits.chunk_seconds)
@@ -162,6 +177,10 @@ class ChunkRunner:
                 return False
             job = job_rows.find_job(connection, job_id)
             return job is not None and not job.urgent and job.chunk_size is None
+
+    def _urgent_waits(self) -> bool:
+        with self._database.read() as connection:
+            return chunk_rows.any_urgent_waits(connection)
 
     def _release(self, claim: Claim) -> None:
         """Hand a chunk back that may not run, so that nothing waits for it."""

@@ -19,10 +19,11 @@ log = structlog.get_logger()
 
 @app.task(name="training_reset.run_chunk", Request="worker.receiving:ChunkRequest")  # type: ignore[untyped-decorator]
 def run_chunk(chunk_id: int) -> None:
-    """Run a chunk and see to it that others wait, so that a finished chunk starts the next."""
+    """Run a chunk and see to it that others wait, so that a finished chunk starts the next, at once or after a rest."""
     runner().run(chunk_id)
     try:
         dispatch.refill(database(), settings, publish_chunk)
+        runner().rest()
     except dispatch.PublishFailed as error:
         log.warning("broker out of reach; housekeeping will publish", error=str(error))
     except (DBAPIError, DatabaseUnavailable) as error:

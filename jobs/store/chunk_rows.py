@@ -281,6 +281,13 @@ def count_waiting(connection: Connection) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
+def any_urgent_waits(connection: Connection) -> bool:
+    """Tell whether a chunk of an urgent job waits for a worker."""
+    urgent = chunks.c.job_id.in_(_runnable().where(jobs.c.urgent))
+    query = select(chunks.c.id).where(chunks.c.state == ChunkState.DISPATCHED.value, urgent)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def any_unfinished(connection: Connection, job_id: int) -> bool:
     """Tell whether a job has chunks that are not done."""
     query = select(chunks.c.id).where(chunks.c.job_id == job_id, chunks.c.state != ChunkState.DONE.value)

@@ -69,19 +69,40 @@ def test_while_learners_wait_for_chunks_a_process_rests_after_each_unless_the_jo
     crowd = fill_crowd(postgres, 40)
     job = submit(postgres, of_users(crowd), urgent=urgent)
     broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
-    rests: list[float] = []
-    runner = ChunkRunner(postgres, "worker", Settings(gentle_share=0.05), sleep=rests.append)
-    began = time.monotonic()
+    runner, began = ChunkRunner(postgres, "worker", Settings(gentle_share=0.2)), time.monotonic()
     assert runner.run(broker.messages.pop(0))
-    assert len(rests) == (0 if urgent else 1)
-    assert all(0 < rest <= 19 * (time.monotonic() - began) for rest in rests), "nineteen parts of rest for one of work"
+    runner.rest()
+    took, (_, held) = time.monotonic() - began, chunks_of(postgres, job)
+    at_work = (held["done_at"] - held["claimed_at"]).total_seconds()
+    assert urgent or took >= 4 * at_work, "it worked for a fifth of the time"
 
     set_back(postgres, chunks, "done_at", collisions=1)
-    rests.clear()
+    rests: list[float] = []
     dispatch.fill(postgres, SETTINGS, broker)
+    runner = ChunkRunner(postgres, "worker", Settings(), sleep=rests.append)
     assert runner.run(broker.messages.pop(0))
+    runner.rest()
     assert rests == [], "nobody was in the way for half a minute"
     assert job_of(postgres, job).state is JobState.RUNNING
+
+
+def test_a_process_that_rests_goes_on_as_soon_as_an_urgent_job_waits(
+    postgres: Database, postgres_database_url: str
+) -> None:
+    crowd = fill_crowd(postgres, 40)
+    submit(postgres, of_users(crowd))
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    own: list[int] = []
+
+    def a_learner_wants_its_own(_: float) -> None:
+        assert not own, "it rested on"
+        own.append(submit(postgres, of_users(crowd[-1:]), urgent=True))
+        dispatch.fill(postgres, Settings(), broker)
+
+    runner = ChunkRunner(postgres, "worker", Settings(gentle_share=0.0001), sleep=a_learner_wants_its_own)
+    assert runner.run(broker.messages.pop(0))
+    runner.rest()
+    assert len(own) == 1, "it did not rest at all"
 
 
 def test_once_nobody_waited_for_half_a_minute_chunks_are_as_large_as_before(
