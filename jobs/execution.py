@@ -51,6 +51,10 @@ class Limits(Protocol):
         """The time that a chunk should take."""
 
     @property
+    def chunk_hard_limit_seconds(self) -> int:
+        """How long the process that runs a chunk may be busy with it before it is replaced."""
+
+    @property
     def gentle_share(self) -> float:
         """Of its time a process works on a job while others who write are in its way."""
 
@@ -86,6 +90,7 @@ class ChunkRunner:
 
     def run(self, chunk_id: int) -> bool:
         """Run a chunk if it is there to be claimed; tell whether it is done now."""
+        self._latest = None
         claim = self._claim(chunk_id)
         if claim is None:
             log.info("chunk not claimed", chunk=chunk_id)
@@ -103,17 +108,20 @@ class ChunkRunner:
         return done
 
     def rest(self) -> None:
-        """Rest after the latest chunk if learners were in its job's way, until a chunk of an urgent job waits.
+        """Rest after the latest chunk if learners were in its job's way, until a chunk of a higher priority waits.
 
-        That may be the job of a learner who waits for it.
+        That may be the chunk of a learner's own job, who waits for it.
         """
         if self._latest is None:
             return
         job_id, took = self._latest
-        self._latest = None
         if self._is_in_the_way(job_id):
-            until = time.monotonic() + rest_seconds(took, self._limits.gentle_share)
-            while (left := until - time.monotonic()) > 0 and not self._urgent_waits():
+            # Celery's limit counts the rest in.
+            seconds = min(
+                rest_seconds(took, self._limits.gentle_share), self._limits.chunk_hard_limit_seconds / 2 - took
+            )
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0 and not self._more_urgent_waits(job_id):
                 self._sleep(min(left, _LOOKS_WHILE_RESTING_SECONDS))
 
     def _claim(self, chunk_id: int) -> Claim | None:
@@ -176,11 +184,13 @@ class ChunkRunner:
             if not outcome_rows.any_recent_collision(connection, job_id):
                 return False
             job = job_rows.find_job(connection, job_id)
-            return job is not None and not job.urgent and job.chunk_size is None
+            if job is None or job.state is not JobState.RUNNING:
+                return False
+            return not job.urgent and job.chunk_size is None
 
-    def _urgent_waits(self) -> bool:
+    def _more_urgent_waits(self, job_id: int) -> bool:
         with self._database.read() as connection:
-            return chunk_rows.any_urgent_waits(connection)
+            return chunk_rows.any_more_urgent_waits(connection, job_id)
 
     def _release(self, claim: Claim) -> None:
         """Hand a chunk back that may not run, so that nothing waits for it."""

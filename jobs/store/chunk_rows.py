@@ -281,10 +281,11 @@ def count_waiting(connection: Connection) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-def any_urgent_waits(connection: Connection) -> bool:
-    """Tell whether a chunk of an urgent job waits for a worker."""
-    urgent = chunks.c.job_id.in_(_runnable().where(jobs.c.urgent))
-    query = select(chunks.c.id).where(chunks.c.state == ChunkState.DISPATCHED.value, urgent)
+def any_more_urgent_waits(connection: Connection, job_id: int) -> bool:
+    """Tell whether a chunk of a job with a higher priority than this one's waits for a worker."""
+    own = select(jobs.c.priority).where(jobs.c.id == job_id).scalar_subquery()
+    more_urgent = chunks.c.job_id.in_(_runnable().where(jobs.c.priority > own))
+    query = select(chunks.c.id).where(chunks.c.state == ChunkState.DISPATCHED.value, more_urgent)
     return connection.execute(query.limit(1)).first() is not None
 
 

@@ -2,14 +2,17 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 
-from jobs import dispatch
+from jobs import dispatch, execution
 from jobs.database import Database
 from jobs.execution import ChunkRunner
 from jobs.model import JobState, Outcome
+from jobs.scope import PRIORITIES
 from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.store.tables import chunks
@@ -62,31 +65,62 @@ def test_while_learners_wait_for_chunks_the_next_ones_are_small(postgres: Databa
     assert {line.outcome for line in Administration(postgres, "root").report(job)} == {Outcome.CHANGED}
 
 
-@pytest.mark.parametrize("urgent", [False, True])
-def test_while_learners_wait_for_chunks_a_process_rests_after_each_unless_the_job_is_urgent(
-    postgres: Database, postgres_database_url: str, *, urgent: bool
+class Rests(list[float]):
+    """Takes the place of sleeping, and lets that much time pass by for whoever looks at the clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = time.monotonic
+        monkeypatch.setattr(execution, "time", SimpleNamespace(monotonic=lambda: clock() + sum(self)))
+
+
+def rest_after_a_chunk(database: Database, broker: Broker, rests: Rests) -> float:
+    """Run the next chunk and rest after it; give the seconds that the chunk took at most."""
+    runner, began = ChunkRunner(database, "worker", Settings(), sleep=rests.append), time.monotonic()
+    assert runner.run(broker.messages.pop(0))
+    took = time.monotonic() - began
+    runner.rest()
+    return took
+
+
+def test_while_learners_wait_for_chunks_a_process_rests_after_each_for_the_most_of_its_time(
+    postgres: Database, postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowd = fill_crowd(postgres, 40)
-    job = submit(postgres, of_users(crowd), urgent=urgent)
+    crowd, rests = fill_crowd(postgres, 40), Rests(monkeypatch)
+    submit(postgres, of_users(crowd))
     broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
-    runner, began = ChunkRunner(postgres, "worker", Settings(gentle_share=0.2)), time.monotonic()
-    assert runner.run(broker.messages.pop(0))
-    runner.rest()
-    took, (_, held) = time.monotonic() - began, chunks_of(postgres, job)
-    at_work = (held["done_at"] - held["claimed_at"]).total_seconds()
-    assert urgent or took >= 4 * at_work, "it worked for a fifth of the time"
+    took = rest_after_a_chunk(postgres, broker, rests)
+    assert 0 < sum(rests) <= min(49 * took, 5), "49 parts of rest for one of work, and no more than five seconds"
 
+    rests.clear()
     set_back(postgres, chunks, "done_at", collisions=1)
-    rests: list[float] = []
     dispatch.fill(postgres, SETTINGS, broker)
-    runner = ChunkRunner(postgres, "worker", Settings(), sleep=rests.append)
-    assert runner.run(broker.messages.pop(0))
-    runner.rest()
+    rest_after_a_chunk(postgres, broker, rests)
     assert rests == [], "nobody was in the way for half a minute"
-    assert job_of(postgres, job).state is JobState.RUNNING
 
 
-def test_a_process_that_rests_goes_on_as_soon_as_an_urgent_job_waits(
+@pytest.mark.parametrize("options", [{"urgent": True}, {"chunk_size": 8}])
+def test_a_process_does_not_rest_for_a_job_that_is_urgent_or_keeps_its_size(
+    postgres: Database, postgres_database_url: str, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    crowd, rests = fill_crowd(postgres, 40), Rests(monkeypatch)
+    submit(postgres, of_users(crowd), **options)
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    rest_after_a_chunk(postgres, broker, rests)
+    assert rests == []
+
+
+def test_a_process_does_not_rest_for_a_job_that_is_over(
+    postgres: Database, postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd, rests = fill_crowd(postgres, 16), Rests(monkeypatch)
+    job = submit(postgres, of_users(crowd))
+    broker = be_in_a_learner_s_way(postgres, postgres_database_url, crowd)
+    rest_after_a_chunk(postgres, broker, rests)
+    assert job_of(postgres, job).state is JobState.SUCCEEDED
+    assert rests == []
+
+
+def test_a_process_that_rests_goes_on_as_soon_as_a_job_of_a_higher_priority_waits(
     postgres: Database, postgres_database_url: str
 ) -> None:
     crowd = fill_crowd(postgres, 40)
@@ -96,7 +130,7 @@ def test_a_process_that_rests_goes_on_as_soon_as_an_urgent_job_waits(
 
     def a_learner_wants_its_own(_: float) -> None:
         assert not own, "it rested on"
-        own.append(submit(postgres, of_users(crowd[-1:]), urgent=True))
+        own.append(submit(postgres, of_users(crowd[-1:]), priority=PRIORITIES["high"]))
         dispatch.fill(postgres, Settings(), broker)
 
     runner = ChunkRunner(postgres, "worker", Settings(gentle_share=0.0001), sleep=a_learner_wants_its_own)
