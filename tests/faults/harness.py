@@ -264,6 +264,14 @@ class Scene:
         self.start_workers(workers, "--include", "tests.faults.halting", **settings)
         return eventually(lambda: self._halted(job), 30, self.tell)  # type: ignore[no-any-return]
 
+    def freeze_wholly(self, worker: CeleryWorker) -> None:
+        """Freeze a worker and its housekeeper while neither holds SQLite's write lock: nothing could take it away."""
+        worker.freeze()
+        while self.database.dialect == "sqlite" and not self._becomes_free(1):
+            (housekeeper,) = worker.housekeepers()
+            housekeeper.resume()
+            housekeeper.suspend()
+
     def learner_writes(self, ordinal: int) -> float:
         """Write to the chapters of a target as a learner at work does, changing nothing; give the seconds it took."""
         began = time.monotonic()
@@ -307,11 +315,15 @@ class Scene:
             with self.database.read() as connection:
                 query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
                 return connection.exec_driver_sql(query).first() is not None
-        until = time.monotonic() + 0.15
+        return not self._becomes_free(0.15)
+
+    def _becomes_free(self, seconds: float) -> bool:
+        """Tell whether SQLite's write lock is free at some moment within so many seconds."""
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._write_lock_is_free():
-                return False
-        return True
+                return True
+        return False
 
     def _write_lock_is_free(self) -> bool:
         path = self.database.engine.url.database or ""

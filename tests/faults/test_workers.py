@@ -83,7 +83,7 @@ def test_a_worker_frozen_past_its_lease_before_its_transaction_is_fenced_when_th
 ) -> None:
     job = scene.submit()
     frozen = scene.freeze_outside(job, workers=2, **LONG_LIMITS)
-    frozen.worker.freeze()
+    scene.freeze_wholly(frozen.worker)
     began = time.monotonic()
     scene.wait_for_users(job, frozen.users)
     recovery("worker frozen outside its transaction", time.monotonic() - began)
