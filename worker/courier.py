@@ -28,6 +28,8 @@ from worker.webhook import post_result
 
 log = structlog.get_logger()
 
+_RINGS_AGAIN_SECONDS = 1.0
+
 
 def main() -> None:
     """Send what is due, until nothing is."""
@@ -54,7 +56,7 @@ class Sender:
         """Send a result; raises SendFailed."""
         seconds = self._settings.result_timeout_seconds
         try:
-            with _alarm(seconds):
+            with alarm(seconds):
                 self._send(delivery, status, moment)
         except TookTooLong as error:
             raise SendFailed(f"it took longer than {seconds:g} s") from error
@@ -73,14 +75,17 @@ class TookTooLong(Exception):
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise TookTooLong out of whatever still runs after so many seconds."""
+def alarm(seconds: float) -> Iterator[None]:
+    """Raise TookTooLong out of whatever still runs after so many seconds, and again each second until it is out.
+
+    Python loses what is raised while it happens to collect garbage, and what a library swallows is lost too.
+    """
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise TookTooLong
 
     handler = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _RINGS_AGAIN_SECONDS)
     try:
         yield
     finally:

@@ -4,7 +4,9 @@ import json
 import logging
 import random
 from base64 import b64encode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from tests.interruptions import poison
 from tests.receivers import DRIP, HANG, KEY, SECRET, Receiver
 from tests.results import IMPATIENT, deliver, ended_job, make_due, row, rows, status_json
 from tests.small import dump, fill_crowd, of_users, set_job, submit, work
+from worker.courier import TookTooLong, alarm
 
 # When.
 
@@ -158,6 +161,14 @@ def test_a_receiver_that_hangs_or_answers_a_byte_at_a_time_is_given_no_more_than
     assert deliver(small, IMPATIENT) == 1
     assert row(small)["error"] in ("it took longer than 0.4 s", "it did not answer in time")
     assert row(small)["state"] == "waiting"
+
+
+def test_an_alarm_that_is_lost_rings_again() -> None:
+    never = Event()
+    with pytest.raises(TookTooLong), alarm(0.05):
+        with suppress(TookTooLong):
+            never.wait(10)
+        never.wait(10)
 
 
 def test_a_receiver_that_is_not_there_is_tried_again(small: Database) -> None:
