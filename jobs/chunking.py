@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 _LARGEST_STEP = 2.0
-_GENTLE_SHARE = 0.1
+_GENTLE_SIZE = 0.1
 _RATE_SLICE_SECONDS = 2.0
 _LONGEST_REST_SECONDS = 5.0
 
@@ -45,7 +45,7 @@ def next_size(
     wanted = users / max(seconds, 1e-6) * limits.seconds
     bounded = min(max(wanted, before / _LARGEST_STEP), before * _LARGEST_STEP)
     if gently:
-        bounded = min(bounded, max(wanted, limits.start) * _GENTLE_SHARE)
+        bounded = min(bounded, max(wanted, limits.start) * _GENTLE_SIZE)
     return max(1, min(round(bounded), limits.largest))
 
 

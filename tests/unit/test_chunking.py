@@ -168,9 +168,6 @@ def test_a_gentle_chunk_is_never_larger_than_another(recent: list[tuple[int, flo
     assert 1 <= next_size(recent, LIMITS, newest=newest, gently=True) <= next_size(recent, LIMITS, newest=newest)
 
 
-# The places of the window.
-
-
 @pytest.mark.parametrize(
     ("took", "share", "rest"), [(0.1, 0.05, 1.9), (0.3, 0.5, 0.3), (0.4, 1, 0), (0.5, 0.05, 5), (40, 0.05, 5)]
 )
@@ -178,6 +175,9 @@ def test_a_process_works_for_its_share_of_the_time_and_rests_for_the_others_but_
     took: float, share: float, rest: float
 ) -> None:
     assert rest_seconds(took, share) == pytest.approx(rest)
+
+
+# The places of the window.
 
 
 def test_nobody_gets_a_place_when_none_is_free() -> None:
