@@ -240,18 +240,20 @@ def reset_users(
     """Reset users within the caller's transaction; find and leave out those whose own data make it fail.
 
     Returns:
-        the rows of each changed user, for each user that failed the database's reason, and how many sessions of
-        others wait for what was changed.
+        the rows of each changed user, for each user that failed the reason, and how many sessions of others wait
+        for what was changed.
 
     """
     try:
         with connection.begin_nested():
             return engine.apply(connection, job_id, users), {}, strain_rows.count_others_who_wait(connection)
-    except DBAPIError as error:
-        if isinstance(error, OperationalError):  # the database's trouble, not that of a user's data
+    except Exception as error:
+        if isinstance(error, _OF_NO_USER):
             raise
         if len(users) == 1:
-            return {}, {users[0]: first_line(error)}, 0
+            if not isinstance(error, DBAPIError):  # then the place in the code matters
+                log.exception("user failed", job=job_id, user=users[0])
+            return {}, {users[0]: _reason(error)}, 0
     middle = len(users) // 2
     changed, failed, waiting = reset_users(connection, engine, job_id, users[:middle])
     more_changed, more_failed, more_waiting = reset_users(connection, engine, job_id, users[middle:])
@@ -266,6 +268,9 @@ def _jitter(times: int) -> float:
 def _reason(error: Exception) -> str:
     return first_line(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
 
+
+_OF_NO_USER = (OperationalError, DatabaseUnavailable, RecordsMoved, MemoryError)
+"""Trouble that comes from no user's data: of the database, of the machine."""
 
 _CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock
 _TIMEOUTS = ("57014", "55P03")  # statement timeout, lock timeout

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from jobs.database import Database, Isolation
 from tests.small import Broker
@@ -132,6 +132,20 @@ def gate(database: Database, users: list[int]) -> Iterator[None]:
     with database.write() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
         yield
+
+
+@contextmanager
+def stumbling(database: Database, users: list[int]) -> Iterator[None]:
+    """Let our own code raise an error, no database's, whenever it archives chapters of these users."""
+
+    def stumble(*call: object) -> None:
+        _, _, statement, parameters, *_ = call
+        if "INTO archive_chapter_progress" in statement and any(str(user) in repr(parameters) for user in users):
+            raise KeyError("no such column")
+
+    event.listen(database.engine, "before_cursor_execute", stumble)
+    yield
+    event.remove(database.engine, "before_cursor_execute", stumble)
 
 
 def heal(database: Database) -> None:

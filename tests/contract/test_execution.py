@@ -14,7 +14,7 @@ from jobs.scope import ContentSelection, ResetRequest
 from jobs.services import Administration
 from jobs.settings import Settings
 from jobs.store import lapsed_rows
-from tests.interruptions import Died, Fault, Mortal, Sleeper, heal, poison
+from tests.interruptions import Died, Fault, Mortal, Sleeper, heal, poison, stumbling
 from tests.small import (
     ARCHIVED,
     AT_NORTH,
@@ -285,6 +285,20 @@ def test_users_whose_data_fails_are_found_and_the_others_of_their_chunk_commit(
     assert archived(database, job)["attempts"] == [2 * user + half for user in healthy for half in (0, 1)]
     kept = [row["user_id"] for row in dump(database)["course_progress"] if row["status"] == "completed"]
     assert kept == cursed
+
+
+def test_an_error_that_is_no_database_s_is_that_of_its_user_too(database: Database) -> None:
+    crowd = fill_crowd(database, 20)
+    job = submit(database, of_users(crowd), chunk_size=20)
+    with stumbling(database, [1003, 1017]):
+        assert len(work(database)) == 1
+
+    healthy = [user for user in crowd if user not in (1003, 1017)]
+    assert job_of(database, job).state is JobState.COMPLETED_WITH_FAILURES
+    assert outcomes(database, job) == dict.fromkeys(healthy, (Outcome.CHANGED, None)) | dict.fromkeys(
+        [1003, 1017], (Outcome.FAILED, "KeyError: 'no such column'")
+    )
+    assert archived(database, job)["course_progress"] == [(user, 101) for user in healthy]
 
 
 def test_a_job_all_of_whose_users_fail_has_failed(database: Database) -> None:

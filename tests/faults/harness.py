@@ -267,7 +267,7 @@ class Scene:
     def freeze_wholly(self, worker: CeleryWorker) -> None:
         """Freeze a worker and its housekeeper while neither holds SQLite's write lock: nothing could take it away."""
         worker.freeze()
-        while self.database.dialect == "sqlite" and not self._becomes_free(1):
+        while self.database.dialect == "sqlite" and not self.becomes_free(1):
             (housekeeper,) = worker.housekeepers()
             housekeeper.resume()
             housekeeper.suspend()
@@ -315,9 +315,9 @@ class Scene:
             with self.database.read() as connection:
                 query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
                 return connection.exec_driver_sql(query).first() is not None
-        return not self._becomes_free(0.15)
+        return not self.becomes_free(0.15)
 
-    def _becomes_free(self, seconds: float) -> bool:
+    def becomes_free(self, seconds: float) -> bool:
         """Tell whether SQLite's write lock is free at some moment within so many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

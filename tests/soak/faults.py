@@ -47,10 +47,13 @@ def restart_a_worker(scene: Scene, chance: random.Random) -> None:
 
 
 def freeze_a_worker(scene: Scene, chance: random.Random) -> None:
-    """Let a worker stand still for longer than its lease."""
+    """Let a worker stand still for longer than its lease, without SQLite's write lock: nothing could take it away."""
     worker = chance.choice(scene.workers)
     with suppress(psutil.NoSuchProcess):
         worker.freeze()
+        while scene.database.dialect == "sqlite" and not scene.becomes_free(1):
+            worker.thaw()
+            worker.freeze()
     for_seconds(chance.uniform(1, 5))
     worker.thaw()
 
