@@ -16,6 +16,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed  ## the main job, on the embedded default
 	$(BIN)/training-reset demo
 
+# Tests make hundreds of databases: in memory, where there is room.
+test: export TMPDIR ?= $(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 >= 4000000 {print "/dev/shm"}')
 test: $(VENV)/.installed  ## every test, on SQLite and on a real PostgreSQL and Valkey
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
