@@ -110,9 +110,10 @@ def verify(invocation: Invocation, *, job: int) -> None:
         if invocation.as_json:
             print_json(asdict(found))
         else:
-            click.echo(f"user {found.user_id}: {found.problem}{' (active since the job began)' if found.since else ''}")
+            who = f"job {job}" if found.user_id is None else f"user {found.user_id}"
+            click.echo(f"{who}: {found.problem}{' (active since the job began)' if found.since else ''}")
     if faults:
-        raise NotAsReported(f"{faults} users of job {job} are not as reported; compare them with 'job report {job}'")
+        raise NotAsReported(f"{faults} faults in what job {job} reports; compare them with 'job report {job}'")
     invocation.say(f"job {job}: every user is as reported")
 
 

@@ -48,7 +48,7 @@ def resume(invocation: Invocation, *, job: int) -> None:
 @click.option("--priority", type=click.Choice(list(PRIORITIES)))
 @pass_invocation
 def set_pace(invocation: Invocation, *, job: int, max_rate: float | None, priority: str | None) -> None:
-    """Change how fast a job may go: faster at once, slower after the chunks in flight."""
+    """Change how fast a job may go: faster at once, slower after the chunks that run."""
     if max_rate is None and priority is None:
         raise click.UsageError("nothing to set; give --max-rate or --priority")
     level = None if priority is None else PRIORITIES[priority]

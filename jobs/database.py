@@ -135,6 +135,12 @@ def first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
 
 
+def is_in_transaction(connection: Connection) -> bool:
+    """Tell whether a transaction is still there after a statement failed: a trigger can make SQLite end it."""
+    driver = connection.connection.driver_connection
+    return not isinstance(driver, SqliteConnection) or driver.in_transaction
+
+
 def database_now(dialect: str) -> ColumnElement[datetime]:
     """Give the database's clock as a column of its dialect, so that no worker's clock counts."""
     text = "clock_timestamp()" if dialect == "postgresql" else "strftime('%Y-%m-%d %H:%M:%f000', 'now')"

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from jobs.chunking import rest_seconds
-from jobs.database import Database, first_line, prepare_statements
+from jobs.database import Database, first_line, is_in_transaction, prepare_statements
 from jobs.errors import DatabaseUnavailable
 from jobs.frozen import engine_of
 from jobs.holding import seconds_needed
@@ -26,6 +26,7 @@ from jobs.records.engine import RecordsMoved, ResetEngine, UserRows
 from jobs.settling import may_be_due, settle
 from jobs.store import chunk_rows, job_rows, outcome_rows, strain_rows
 from jobs.store.chunk_rows import Claim, Owner
+from jobs.trouble import is_conflict, is_of_a_user, is_outage
 
 log = structlog.get_logger()
 
@@ -86,6 +87,7 @@ class ChunkRunner:
         self._owner = Owner(worker_id=worker_id, process_id=os.getpid())
         self._limits = limits
         self._latest: tuple[int, float] | None = None
+        self._outages = 0
         self._engine_of = lru_cache(maxsize=32)(self._load_engine)
 
     def run(self, chunk_id: int) -> bool:
@@ -143,7 +145,7 @@ class ChunkRunner:
         for conflicts in range(_MOST_CONFLICTS):
             try:
                 return self._run_once(claim, engine, conflicts)
-            except (OperationalError, RecordsMoved) as error:
+            except (DBAPIError, RecordsMoved) as error:
                 if not (isinstance(error, RecordsMoved) or is_conflict(error)):
                     raise
                 log.info("chunk conflicts", job=claim.job_id, chunk=claim.chunk_id, conflicts=conflicts + 1)
@@ -204,11 +206,13 @@ class ChunkRunner:
         Trouble of the database that no user's data can cause counts for nothing, nor does its job's closing. Tries
         until the database takes it, or until this process is replaced for being overdue.
         """
-        self._sleep(_jitter(claim.retries))
+        self._outages = self._outages + 1 if is_outage(error) else 0
+        of_chunk = not isinstance(error, Closed) and not self._outages
+        self._sleep(_jitter(max(claim.retries, self._outages)))
         for attempt in count():
             try:
                 with self._database.write() as connection:
-                    counts = 1 if is_of_the_chunk(error) and not chunk_rows.is_closed(connection, claim.job_id) else 0
+                    counts = 1 if of_chunk and not chunk_rows.is_closed(connection, claim.job_id) else 0
                     if counts and claim.users == 1 and claim.retries + counts >= _MOST_RETRIES_OF_ONE_USER:
                         chunk_rows.fail_if_fence_holds(connection, claim, _reason(error))
                     else:
@@ -248,7 +252,7 @@ def reset_users(
         with connection.begin_nested():
             return engine.apply(connection, job_id, users), {}, strain_rows.count_others_who_wait(connection)
     except Exception as error:
-        if isinstance(error, _OF_NO_USER):
+        if not (is_of_a_user(error) and is_in_transaction(connection)):
             raise
         if len(users) == 1:
             if not isinstance(error, DBAPIError):  # then the place in the code matters
@@ -267,22 +271,3 @@ def _jitter(times: int) -> float:
 
 def _reason(error: Exception) -> str:
     return first_line(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
-
-
-_OF_NO_USER = (OperationalError, DatabaseUnavailable, RecordsMoved, MemoryError)
-"""Trouble that comes from no user's data: of the database, of the machine."""
-
-_CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock
-_TIMEOUTS = ("57014", "55P03")  # statement timeout, lock timeout
-
-
-def is_conflict(error: DBAPIError) -> bool:
-    """Tell whether a transaction lost against another one and will do when it is run again."""
-    return getattr(error.orig, "sqlstate", None) in _CONFLICTS
-
-
-def is_of_the_chunk(error: Exception) -> bool:
-    """Tell whether a failure may come from what the chunk holds, and not from a database that is out of reach."""
-    if not isinstance(error, OperationalError):
-        return not isinstance(error, DatabaseUnavailable | Closed)
-    return getattr(error.orig, "sqlstate", None) in (*_CONFLICTS, *_TIMEOUTS)

@@ -16,7 +16,7 @@ from jobs.model import Actor, Job, JobState, Outcome
 from jobs.records.people import find_actor, find_location, users_among
 from jobs.scope import JobOptions, ResetRequest
 from jobs.settling import settle
-from jobs.store import delivery_rows, job_rows
+from jobs.store import chunk_rows, delivery_rows, job_rows, lease_rows
 from jobs.store.version import require_schema
 from jobs.submission import Resolved, record
 
@@ -71,6 +71,8 @@ class Steering:
     def set_pace(self, job_id: int, *, max_rate: float | None, priority: int | None) -> None:
         """Change how fast a job may go, from its next chunk on; None leaves a value as it is.
 
+        For another rate, chunks that no worker has claimed are taken back, to be cut anew.
+
         Raises:
             InputRefused: the rate is not above 0.
             Conflict: the job has ended.
@@ -78,9 +80,13 @@ class Steering:
         """
         JobOptions(reason="pace", max_rate=max_rate).check()
         given = {"max_rate": max_rate, "priority": priority}
-        values = {name: value for name, value in given.items() if value is not None}
+        values: dict[str, float] = {name: value for name, value in given.items() if value is not None}
         with self._database.write() as connection:
             _, job = self._find(connection, job_id)
+            if max_rate is not None:
+                lease_rows.lock_window(connection)
+                first = chunk_rows.take_back_newest(connection, job.id)
+                values |= {} if first is None else {"next_ordinal": first}
             if not job_rows.set_pace(connection, job.id, **values):
                 raise Conflict(f"job {job.id} is {job.state.value} and has no pace any more; submit another one")
 

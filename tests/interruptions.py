@@ -92,7 +92,7 @@ _BITE = {
     "sqlite": (
         (
             "CREATE TRIGGER poison BEFORE UPDATE ON chapter_progress WHEN OLD.user_id IN ({users}) "
-            "BEGIN SELECT RAISE(ABORT, 'the row is cursed'); END"
+            "BEGIN SELECT {expression}; END"
         ),
     ),
     "postgresql": (
@@ -115,9 +115,11 @@ _DOZE = (
 )
 
 
-def poison(database: Database, users: list[int], code: str = "P0001") -> None:
-    """Make every reset of these users' chapters fail with the database's error of this code."""
-    _plant(database, _BITE[database.dialect], users, code=code)
+def poison(
+    database: Database, users: list[int], code: str = "P0001", expression: str = "RAISE(ABORT, 'the row is cursed')"
+) -> None:
+    """Make every reset of these users' chapters fail: with PostgreSQL's error of this code, by SQLite's expression."""
+    _plant(database, _BITE[database.dialect], users, code=code, expression=expression)
 
 
 def drug(database: Database, users: list[int]) -> None:

@@ -253,6 +253,22 @@ def drop_dispatched(connection: Connection, job_id: int) -> None:
     connection.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.state == ChunkState.DISPATCHED.value))
 
 
+def take_back_newest(connection: Connection, job_id: int) -> int | None:
+    """Remove the newest chunks of a job, as far back as none was ever claimed; give the first ordinal that is free now.
+
+    Holding the lock on the window; what is left of their messages finds nothing to claim.
+    """
+    of_job = chunks.c.job_id == job_id
+    untouched = of_job & (chunks.c.state == ChunkState.DISPATCHED.value) & (chunks.c.retries + chunks.c.losses == 0)
+    query = select(chunks.c.id, chunks.c.first_ordinal).where(untouched).with_for_update(skip_locked=True)
+    waiting = dict(connection.execute(query).all())
+    older = select(func.max(chunks.c.last_ordinal)).where(of_job, chunks.c.id.not_in(waiting))
+    begun = connection.execute(older).scalar_one()
+    newest = {chunk: first for chunk, first in waiting.items() if begun is None or first > begun}
+    connection.execute(delete(chunks).where(chunks.c.id.in_(newest)))
+    return min(newest.values(), default=None)
+
+
 def fail_if_fence_holds(connection: Connection, claim: Claim, reason: str) -> bool:
     """Give the only user of a chunk up as failed."""
     values = failed_alone(connection, reason)

@@ -236,7 +236,7 @@ def _failed_reason(failed: ScalarSelect[int]) -> ColumnElement[str]:
 
 
 def set_pace(connection: Connection, job_id: int, **values: object) -> bool:
-    """Change the priority or the rate of a job that has not ended; the rate counts anew from now."""
+    """Change priority, rate or next ordinal of a job that has not ended; the rate counts anew from now."""
     statement = (
         update(jobs).where(jobs.c.id == job_id, jobs.c.finished_at.is_(None)).values(next_dispatch_at=None, **values)
     )

@@ -301,6 +301,32 @@ def test_an_error_that_is_no_database_s_is_that_of_its_user_too(database: Databa
     assert archived(database, job)["course_progress"] == [(user, 101) for user in healthy]
 
 
+def test_an_error_that_the_driver_calls_the_database_s_own_trouble_may_be_that_of_a_user(database: Database) -> None:
+    crowd = fill_crowd(database, 20)
+    poison(database, [1003, 1017], code="54001", expression="json('bad')")  # stack depth exceeded; malformed JSON
+    job = submit(database, of_users(crowd), chunk_size=20)
+    assert len(work(database)) == 1
+
+    failed = [user for user, (outcome, _) in outcomes(database, job).items() if outcome is Outcome.FAILED]
+    assert failed == [1003, 1017]
+    assert totals(database, job).changed == 18
+
+
+def test_a_user_whose_data_makes_sqlite_end_the_whole_transaction_is_found_by_halves(sqlite_database_url: str) -> None:
+    database = Database(sqlite_database_url)
+    crowd = fill_crowd(database, 8)
+    poison(database, [1003], expression="RAISE(ROLLBACK, 'the row is cursed')")
+    job = submit(database, of_users(crowd), chunk_size=8)
+    work(database)
+
+    others = [user for user in crowd if user != 1003]
+    assert [user for user, (outcome, _) in outcomes(database, job).items() if outcome is Outcome.FAILED] == [1003]
+    assert totals(database, job).rows == sum([EACH] * 7, Rows())
+    assert archived(database, job)["course_progress"] == [(user, 101) for user in others]
+    assert job_of(database, job).state is JobState.COMPLETED_WITH_FAILURES
+    database.close()
+
+
 def test_a_job_all_of_whose_users_fail_has_failed(database: Database) -> None:
     crowd = fill_crowd(database, 5)
     records = dump(database)["course_progress"]

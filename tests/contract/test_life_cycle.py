@@ -147,10 +147,10 @@ class LifeCycle(RuleBasedStateMachine):
         self.jobs += new
 
     @precondition(lambda self: self.jobs)
-    @rule(number=st.integers(0, MOST_JOBS - 1), priority=st.integers(0, 2))
-    def reprioritize(self, number: int, priority: int) -> None:
+    @rule(number=st.integers(0, MOST_JOBS - 1), rate=st.sampled_from((None, 1e6)), priority=st.integers(0, 2))
+    def set_pace(self, number: int, rate: float | None, priority: int) -> None:
         with suppress(Conflict):
-            Steering(self.database, "root").set_pace(self._job(number)["id"], max_rate=None, priority=priority)
+            Steering(self.database, "root").set_pace(self._job(number)["id"], max_rate=rate, priority=priority)
 
     @rule(number=st.integers(0, LEARNERS - 1))
     def learn(self, number: int) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from jobs.database import Database
-from jobs.errors import Conflict, InputRefused, NotFound
+from jobs.errors import Conflict, NotFound
 from jobs.model import JobState, Outcome
 from jobs.services import Administration
 from jobs.steering import Steering
@@ -20,10 +20,8 @@ from tests.small import (
     archived,
     chunks_of,
     dump,
-    fill_crowd,
     fill_small_system,
     job_of,
-    of_users,
     ranges_of,
     set_job,
     submit,
@@ -294,65 +292,6 @@ def test_a_cancelled_job_keeps_what_is_done_and_reports_the_rest_as_not_reached(
     totals = Administration(small, "root").status(job).totals
     assert (totals.changed, totals.unchanged, totals.failed, totals.chunks_in_flight) == (2, 0, 0, 0)
     assert dispatched(small) == []
-
-
-# Its pace.
-
-
-def pace(database: Database, job: int) -> tuple[float | None, int]:
-    found = job_of(database, job)
-    return found.max_rate, found.priority
-
-
-def test_the_pace_is_set_where_it_is_given_and_left_where_it_is_not(small: Database, job: int) -> None:
-    steering(small).set_pace(job, max_rate=2.5, priority=None)
-    assert pace(small, job) == (2.5, 1)
-    steering(small).set_pace(job, max_rate=None, priority=2)
-    assert pace(small, job) == (2.5, 2)
-
-
-def test_a_faster_rate_holds_from_the_next_chunk_on_however_slow_the_job_was(database: Database) -> None:
-    job = submit(database, of_users(fill_crowd(database, 20)), chunk_size=2, max_rate=0.01)
-    assert ranges_of_dispatched(database) == [(0, 0)], "one user, and the next one in a hundred seconds"
-    assert ranges_of_dispatched(database) == [(0, 0)]
-    steering(database).set_pace(job, max_rate=1000, priority=None)
-    assert ranges_of_dispatched(database)[:2] == [(0, 0), (1, 2)]
-
-
-def test_a_slower_rate_holds_from_the_next_chunk_on(database: Database) -> None:
-    job = submit(database, of_users(fill_crowd(database, 40)), chunk_size=1)
-    assert len(ranges_of_dispatched(database)) == 16, "the window is full"
-    steering(database).set_pace(job, max_rate=0.01, priority=None)
-    for chunk in chunks_of(database):
-        assert runner(database).run(chunk["id"])
-    assert len(ranges_of_dispatched(database)) == 17
-    assert len(ranges_of_dispatched(database)) == 17
-
-
-def test_a_job_of_a_higher_priority_takes_the_next_free_places(database: Database) -> None:
-    crowd = fill_crowd(database, 60)
-    first, second = (submit(database, of_users(crowd), chunk_size=1) for _ in range(2))
-    steering(database).set_pace(second, max_rate=None, priority=2)
-    assert len(dispatched(database)) == 16
-    assert (ranges_of(database, first), len(ranges_of(database, second))) == ([], 16)
-
-
-def ranges_of_dispatched(database: Database) -> list[tuple[int, int]]:
-    dispatched(database)
-    return ranges_of(database)
-
-
-@pytest.mark.parametrize("rate", [0, -1])
-def test_a_rate_that_is_not_above_zero_is_refused(small: Database, job: int, rate: float) -> None:
-    with pytest.raises(InputRefused, match="out of range"):
-        steering(small).set_pace(job, max_rate=rate, priority=2)
-    assert pace(small, job) == (None, 1)
-
-
-def test_a_job_that_has_ended_has_no_pace_any_more(small: Database, job: int) -> None:
-    work(small)
-    with pytest.raises(Conflict, match=f"job {job} is succeeded and has no pace any more"):
-        steering(small).set_pace(job, max_rate=1, priority=None)
 
 
 # Who may.

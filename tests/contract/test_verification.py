@@ -14,12 +14,12 @@ from jobs.records.tables import ARCHIVE
 from jobs.scope import ContentSelection, JobOptions, ResetRequest, UserSelection
 from jobs.services import Administration
 from jobs.steering import Steering
-from jobs.store.tables import jobs
+from jobs.store.tables import chunks, jobs
 from tests.interruptions import poison
 from tests.small import BEGAN, ENDED, TRAINING, fill_crowd, of_users, submit, work
 
 EVERYBODY = UserSelection(all_users=True)
-Found = list[tuple[int, str, bool]]
+Found = list[tuple[int | None, str, bool]]
 
 
 @pytest.fixture
@@ -149,6 +149,24 @@ def test_a_user_whose_record_was_thrown_back_by_hand_is_named(
 ) -> None:
     put(small, table, {"status": "completed", "completed_at": ENDED}, **where)
     assert verified(small, job) == [(where["user_id"], f"{told} are there to be reset", False)]
+
+
+def test_users_whose_outcomes_are_gone_are_named_although_nothing_else_tells_of_them(small: Database) -> None:
+    job = submit(small, chunk_size=2)
+    work(small)
+    with small.write() as connection:
+        gone = delete(chunks).where(chunks.c.first_ordinal == 4)
+        assert connection.execute(gone).rowcount == 1
+    named = [user for user, problem, _ in verified(small, job) if problem == "has no outcome, but the job succeeded"]
+    assert named == [13, 14]
+
+
+def test_sums_that_are_not_those_of_the_outcomes_are_told_of_the_job(small: Database, job: int) -> None:
+    with small.write() as connection:
+        connection.execute(update(chunks).values(attempts_erased=14, users_changed=3, users_unchanged=3))
+    sums = "3 changed, 3 unchanged, 0 failed, 14 attempts, 3 chapters, 3 courses"
+    outcomes = "2 changed, 4 unchanged, 0 failed, 4 attempts, 3 chapters, 3 courses"
+    assert verified(small, job) == [(None, f"its sums say {sums}, its users' outcomes {outcomes}", False)]
 
 
 def test_a_user_whose_erased_attempt_is_there_again_is_named_with_it(small: Database, job: int) -> None:
