@@ -8,7 +8,7 @@ import click
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs import errors
-from jobs.database import first_line
+from jobs.database import first_line, is_busy
 from jobs.errors import shown
 
 EXIT_CODES: dict[type[errors.TrainingResetError], int] = {
@@ -90,11 +90,16 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _describe_database(error: DBAPIError) -> tuple[int, str, str]:
+    if isinstance(error, OperationalError) and is_busy(error):
+        return DATABASE, "database_unavailable", f"the database failed: {first_line(error)}; {_MEND_LOCKED}"
     if isinstance(error, OperationalError):
         return DATABASE, "database_unavailable", f"the database failed: {first_line(error)}; {_MEND_DATABASE}"
     return UNEXPECTED, "unexpected", f"the database refused: {first_line(error)}; {_MEND_UNEXPECTED}"
 
 
+_MEND_LOCKED = (
+    "nothing was changed; somebody holds its lock, at most for a chunk's deadline if a worker: try again then"
+)
 _MEND_DATABASE = "run 'training-reset doctor'"
 _MEND_UNEXPECTED = "run it again with -v before the command and report what it shows"
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from sqlite3 import SQLITE_BUSY
+from sqlite3 import SQLITE_BUSY, SQLITE_OK
 from sqlite3 import Connection as SqliteConnection
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -241,7 +241,7 @@ def _take_write_lock(connection: Connection) -> None:
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             except OperationalError as error:
-                if not _is_busy(error) or time.monotonic() >= until:
+                if not is_busy(error) or time.monotonic() >= until:
                     raise
             else:
                 return
@@ -249,8 +249,9 @@ def _take_write_lock(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_milliseconds}")
 
 
-def _is_busy(error: OperationalError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", SQLITE_BUSY) & 0xFF == SQLITE_BUSY
+def is_busy(error: OperationalError) -> bool:
+    """Tell whether SQLite's lock was with somebody else all the time."""
+    return getattr(error.orig, "sqlite_errorcode", SQLITE_OK) & 0xFF == SQLITE_BUSY
 
 
 _LOOKS_MILLISECONDS = 18

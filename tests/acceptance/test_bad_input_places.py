@@ -2,6 +2,7 @@
 
 import socket
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     home = tmp_path / "home"
     assert_one_error(Program(home).run("db", "upgrade", before=UNPRIVILEGED), 6, (f"{home}", "TRAINING_RESET_HOME"))
+
+
+def test_an_order_that_waited_in_vain_for_sqlite_s_lock_says_that_it_changed_nothing(on_sqlite: Program) -> None:
+    on_sqlite.submit("training", "--all-content", "--all-users")
+    with closing(on_sqlite.open_file()) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        result = on_sqlite.run("job", "pause", "1", database_busy_seconds="1")
+    assert_one_error(result, 6, ("database is locked", "nothing was changed", "try again"))
+    assert on_sqlite.read("SELECT state FROM jobs") == [("queued",)]
 
 
 def test_a_data_directory_that_is_read_only_takes_no_job(on_sqlite: Program) -> None:
