@@ -1,18 +1,17 @@
 """`job pause|resume|cancel|retry|set|resend`: steer jobs."""
 
 import time
-from collections.abc import Callable
 
 import click
 
 from commands.context import Invocation, pass_invocation
 from commands.request import confirm
 from commands.waiting import after_submit, dispatch, print_status
+from jobs.errors import Conflict
 from jobs.model import JobState
 from jobs.scope import PRIORITIES, JobOptions
 from jobs.steering import Steering
 
-_STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 
 
@@ -21,7 +20,9 @@ _POLL_SECONDS = 0.1
 @pass_invocation
 def pause(invocation: Invocation, *, job: int) -> None:
     """Stop a job until it is resumed; returns when nothing of it can commit any more."""
-    _order_until_stopped(invocation, _steering(invocation).pause, job)
+    steering = _steering(invocation)
+    steering.pause(job)
+    _wait_until_stopped(invocation, steering, job)
 
 
 @click.command("cancel")
@@ -29,7 +30,9 @@ def pause(invocation: Invocation, *, job: int) -> None:
 @pass_invocation
 def cancel(invocation: Invocation, *, job: int) -> None:
     """End a job for good; what is done stays done, the rest can be retried."""
-    _order_until_stopped(invocation, _steering(invocation).cancel, job)
+    steering = _steering(invocation)
+    steering.cancel(job)
+    _wait_until_stopped(invocation, steering, job)
 
 
 @click.command("resume")
@@ -87,16 +90,17 @@ def resend(invocation: Invocation, *, job: int, delivered_too: bool) -> None:
     print_status(invocation, invocation.administration.status(job))
 
 
-def _order_until_stopped(invocation: Invocation, order: Callable[[int], None], job: int) -> None:
-    """Repeat an order until it is carried out, so that it takes no worker; give up waiting after half a minute."""
-    deadline = time.monotonic() + _STOP_SECONDS
-    while True:
-        order(job)
-        status = invocation.administration.status(job)
-        if status.job.state not in (JobState.PAUSING, JobState.CANCELLING) or time.monotonic() > deadline:
-            print_status(invocation, status)
-            return
+def _wait_until_stopped(invocation: Invocation, steering: Steering, job: int) -> None:
+    """Carry an order out, so that it takes no worker; give up when no chunk may be at work any more."""
+    deadline = time.monotonic() + invocation.settings.chunk_deadline_seconds
+    while (status := invocation.administration.status(job)).job.state in (JobState.PAUSING, JobState.CANCELLING):
+        if time.monotonic() > deadline:
+            raise Conflict(
+                f"job {job} is {status.job.state.value}, but a chunk does not end; 'job status {job}' tells when it has"
+            )
         time.sleep(_POLL_SECONDS)
+        steering.settle(job)
+    print_status(invocation, status)
 
 
 def _steering(invocation: Invocation) -> Steering:

@@ -56,6 +56,12 @@ class Steering:
         """
         self._stop(job_id, JobState.CANCELLING, "cancelled", JobState.CANCELLED)
 
+    def settle(self, job_id: int) -> None:
+        """Take the step of a job that is due, so that a stop takes no worker."""
+        with self._database.write() as connection:
+            _, job = self._find(connection, job_id)
+            settle(connection, job)
+
     def resume(self, job_id: int) -> None:
         """Let a paused job go on; nothing happens to one that does.
 
@@ -66,7 +72,7 @@ class Steering:
         going = (JobState.QUEUED, JobState.RUNNING, JobState.HOLDING)
         with self._database.write() as connection:
             self._give(connection, job_id, JobState.QUEUED, "resumed", at_rest=going, before=JobState.PAUSED)
-            self._settle(connection, job_id)
+            settle(connection, self._find(connection, job_id)[1])
 
     def set_pace(self, job_id: int, *, max_rate: float | None, priority: int | None) -> None:
         """Change how fast a job may go, from its next chunk on; None leaves a value as it is.
@@ -161,8 +167,7 @@ class Steering:
         """Commit the order, then settle what follows from it."""
         with self._database.write() as connection:
             self._give(connection, job_id, order, word, at_rest=(order, stopped))
-        with self._database.write() as connection:
-            self._settle(connection, job_id)
+        self.settle(job_id)
 
     def _give(
         self,
@@ -180,10 +185,6 @@ class Steering:
         _, job = self._find(connection, job_id)  # as it is now: somebody else may have given the same order
         if job.state not in at_rest:
             raise Conflict(f"job {job.id} is {job.state.value} and cannot be {word}; 'job status' says more")
-
-    def _settle(self, connection: Connection, job_id: int) -> None:
-        _, job = self._find(connection, job_id)
-        settle(connection, job)
 
     def _find(self, connection: Connection, job_id: int) -> tuple[Actor, Job]:
         actor = find_actor(connection, self._login)
