@@ -48,7 +48,7 @@ def _archive_against_outcomes(connection: Connection, job: Job) -> Iterator[Disc
         outcomes[line.outcome] += 1
         rows += line.rows
         if line.outcome is None and job.state in _REACHED_EVERYBODY:
-            yield Discrepancy(user_id=line.user_id, problem=f"has no outcome, but the job {job.state.value}")
+            yield Discrepancy(user_id=line.user_id, problem=f"has no outcome, but the job is {job.state.value}")
         found = archived.pop(line.user_id, Rows())
         if found != line.rows:
             yield Discrepancy(

@@ -157,7 +157,7 @@ def test_users_whose_outcomes_are_gone_are_named_although_nothing_else_tells_of_
     with small.write() as connection:
         gone = delete(chunks).where(chunks.c.first_ordinal == 4)
         assert connection.execute(gone).rowcount == 1
-    named = [user for user, problem, _ in verified(small, job) if problem == "has no outcome, but the job succeeded"]
+    named = [user for user, problem, _ in verified(small, job) if problem == "has no outcome, but the job is succeeded"]
     assert named == [13, 14]
 
 
