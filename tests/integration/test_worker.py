@@ -75,7 +75,7 @@ def test_a_job_submitted_while_the_broker_is_down_is_recorded_and_runs_when_it_i
 
 def test_a_child_that_is_killed_in_the_middle_of_a_chunk_loses_and_repeats_nothing(installation: Installation) -> None:
     installation.start_celery()
-    job = installation.submit()
+    job = installation.submit(chunk_size=1)  # or it may be over before a chunk is caught at work
     for users in (3, 30):
         installation.wait_for_progress(job, users)
         installation.freeze_at_work().kill()
@@ -86,7 +86,7 @@ def test_a_child_that_is_killed_in_the_middle_of_a_chunk_loses_and_repeats_nothi
 
 def test_a_second_worker_finishes_what_a_killed_one_had_begun(installation: Installation) -> None:
     first = installation.start_celery()
-    job = installation.submit()
+    job = installation.submit(chunk_size=1)
     installation.wait_for_progress(job)
     installation.freeze_at_work()
     first.kill()
