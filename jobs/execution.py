@@ -107,6 +107,7 @@ class ChunkRunner:
             return False
         log.info("chunk done" if done else "chunk fenced off", job=claim.job_id, chunk=chunk_id)
         self._latest = (claim.job_id, time.monotonic() - began) if done else None
+        self._outages = 0
         return done
 
     def rest(self) -> None:
